@@ -1,0 +1,45 @@
+#include "ops/random.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "core/threads.h"
+#include "ops/dispatch.h"
+
+namespace dsb {
+namespace {
+
+constexpr uint64_t kPieceElements = 4 * 16384;  // what a thread takes at a time; a whole number of blocks
+
+template <typename Kernel>
+void fill(uint64_t seed, uint32_t stream, const RandomShape& shape, unsigned threads, float* out, Kernel kernel) {
+  if (shape.elements > (1ull << 34)) throw std::invalid_argument("random: a sample has at most 2^34 values");
+  if (shape.count == 0 || shape.elements == 0) return;
+  const uint64_t pieces = (shape.elements + kPieceElements - 1) / kPieceElements;
+  parallel_for(shape.count * pieces, threads, [&](uint64_t task) {
+    const uint64_t sample = task / pieces, first = task % pieces * kPieceElements;
+    PhiloxRange range;
+    range.seed = seed;
+    range.stream = stream;
+    range.index = shape.start + sample;
+    range.first_block = static_cast<uint32_t>(first / 4);
+    range.elements = std::min(kPieceElements, shape.elements - first);
+    kernel(range, out + sample * shape.elements + first);
+  });
+}
+
+}  // namespace
+
+void random_uniform(uint64_t seed, uint32_t stream, const RandomShape& shape, float low, float span, unsigned threads,
+                    float* out) {
+  const Kernels& k = kernels();
+  fill(seed, stream, shape, threads, out,
+       [&](const PhiloxRange& range, float* to) { k.philox_uniform(range, low, span, to); });
+}
+
+void random_normal(uint64_t seed, uint32_t stream, const RandomShape& shape, unsigned threads, float* out) {
+  const Kernels& k = kernels();
+  fill(seed, stream, shape, threads, out, [&](const PhiloxRange& range, float* to) { k.philox_normal(range, to); });
+}
+
+}  // namespace dsb

@@ -1,0 +1,86 @@
+// AVX2 and FMA: four 64-bit lanes, eight float lanes.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace dsb {
+namespace DSB_VARIANT {
+namespace {
+
+constexpr uint64_t kLanes = 4;
+constexpr size_t kFloatLanes = 8;
+
+struct U64 {
+  __m256i v;
+};
+struct F64 {
+  __m256d v;
+};
+struct F32 {
+  __m256 v;
+};
+
+inline U64 set_u64(uint64_t v) { return {_mm256_set1_epi64x(static_cast<long long>(v))}; }
+inline U64 iota_u64() { return {_mm256_setr_epi64x(0, 1, 2, 3)}; }
+inline U64 add(U64 a, U64 b) { return {_mm256_add_epi64(a.v, b.v)}; }
+inline U64 sub(U64 a, U64 b) { return {_mm256_sub_epi64(a.v, b.v)}; }
+inline U64 bit_and(U64 a, U64 b) { return {_mm256_and_si256(a.v, b.v)}; }
+inline U64 bit_andnot(U64 a, U64 b) { return {_mm256_andnot_si256(a.v, b.v)}; }
+inline U64 bit_or(U64 a, U64 b) { return {_mm256_or_si256(a.v, b.v)}; }
+inline U64 bit_xor(U64 a, U64 b) { return {_mm256_xor_si256(a.v, b.v)}; }
+inline U64 mul_low32(U64 a, U64 b) { return {_mm256_mul_epu32(a.v, b.v)}; }
+template <int n>
+inline U64 shift_left(U64 a) {
+  return {_mm256_slli_epi64(a.v, n)};
+}
+template <int n>
+inline U64 shift_right(U64 a) {
+  return {_mm256_srli_epi64(a.v, n)};
+}
+// (a0 b0 a1 b1 ...) as two vectors.
+inline void interleave(U64 a, U64 b, U64* first, U64* second) {
+  const __m256i low = _mm256_unpacklo_epi64(a.v, b.v), high = _mm256_unpackhi_epi64(a.v, b.v);
+  first->v = _mm256_permute2x128_si256(low, high, 0x20);
+  second->v = _mm256_permute2x128_si256(low, high, 0x31);
+}
+
+inline F64 set_f64(double v) { return {_mm256_set1_pd(v)}; }
+inline F64 add(F64 a, F64 b) { return {_mm256_add_pd(a.v, b.v)}; }
+inline F64 sub(F64 a, F64 b) { return {_mm256_sub_pd(a.v, b.v)}; }
+inline F64 mul(F64 a, F64 b) { return {_mm256_mul_pd(a.v, b.v)}; }
+inline F64 div(F64 a, F64 b) { return {_mm256_div_pd(a.v, b.v)}; }
+inline F64 square_root(F64 a) { return {_mm256_sqrt_pd(a.v)}; }
+inline U64 greater(F64 a, F64 b) { return {_mm256_castpd_si256(_mm256_cmp_pd(a.v, b.v, _CMP_GT_OQ))}; }
+inline U64 as_u64(F64 a) { return {_mm256_castpd_si256(a.v)}; }
+inline F64 as_f64(U64 a) { return {_mm256_castsi256_pd(a.v)}; }
+// Lanes below 2^52: put under the exponent of 2^52, which is then taken off.
+inline F64 to_f64(U64 a) {
+  const __m256i magic = _mm256_set1_epi64x(0x4330000000000000ll);
+  return {_mm256_sub_pd(_mm256_castsi256_pd(_mm256_or_si256(a.v, magic)), _mm256_castsi256_pd(magic))};
+}
+// float32 bits in the low halves.
+inline U64 float32_bits(F64 a) { return {_mm256_cvtepu32_epi64(_mm_castps_si128(_mm256_cvtpd_ps(a.v)))}; }
+
+inline void store_bits(U64 a, float* out) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), a.v); }
+inline void store_uniform(U64 words, float low, float span, float* out) {
+  const __m256 u = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_srli_epi32(words.v, 8)), _mm256_set1_ps(0x1p-24f));
+  _mm256_storeu_ps(out, _mm256_add_ps(_mm256_set1_ps(low), _mm256_mul_ps(_mm256_set1_ps(span), u)));
+}
+
+inline F32 load_f32(const float* p) { return {_mm256_loadu_ps(p)}; }
+inline bool store_microvolt(F32 signal, float scale, int16_t* out) {
+  __m256 y = _mm256_mul_ps(signal.v, _mm256_set1_ps(scale));
+  const bool numbers = _mm256_movemask_ps(_mm256_cmp_ps(y, y, _CMP_UNORD_Q)) == 0;
+  y = _mm256_min_ps(_mm256_max_ps(y, _mm256_set1_ps(-32768.0f)), _mm256_set1_ps(32767.0f));
+  const __m256i i = _mm256_cvttps_epi32(y);
+  const __m128i packed = _mm_packs_epi32(_mm256_castsi256_si128(i), _mm256_extracti128_si256(i, 1));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(out), packed);
+  return numbers;
+}
+
+}  // namespace
+}  // namespace DSB_VARIANT
+}  // namespace dsb

@@ -1,0 +1,79 @@
+// AVX-512 F, BW, DQ and VL: eight 64-bit lanes, sixteen float lanes.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace dsb {
+namespace DSB_VARIANT {
+namespace {
+
+constexpr uint64_t kLanes = 8;
+constexpr size_t kFloatLanes = 16;
+
+struct U64 {
+  __m512i v;
+};
+struct F64 {
+  __m512d v;
+};
+struct F32 {
+  __m512 v;
+};
+
+inline U64 set_u64(uint64_t v) { return {_mm512_set1_epi64(static_cast<long long>(v))}; }
+inline U64 iota_u64() { return {_mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7)}; }
+inline U64 add(U64 a, U64 b) { return {_mm512_add_epi64(a.v, b.v)}; }
+inline U64 sub(U64 a, U64 b) { return {_mm512_sub_epi64(a.v, b.v)}; }
+inline U64 bit_and(U64 a, U64 b) { return {_mm512_and_si512(a.v, b.v)}; }
+inline U64 bit_andnot(U64 a, U64 b) { return {_mm512_andnot_si512(a.v, b.v)}; }
+inline U64 bit_or(U64 a, U64 b) { return {_mm512_or_si512(a.v, b.v)}; }
+inline U64 bit_xor(U64 a, U64 b) { return {_mm512_xor_si512(a.v, b.v)}; }
+inline U64 mul_low32(U64 a, U64 b) { return {_mm512_mul_epu32(a.v, b.v)}; }
+template <int n>
+inline U64 shift_left(U64 a) {
+  return {_mm512_slli_epi64(a.v, n)};
+}
+template <int n>
+inline U64 shift_right(U64 a) {
+  return {_mm512_srli_epi64(a.v, n)};
+}
+// (a0 b0 a1 b1 ...) as two vectors.
+inline void interleave(U64 a, U64 b, U64* first, U64* second) {
+  first->v = _mm512_permutex2var_epi64(a.v, _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), b.v);
+  second->v = _mm512_permutex2var_epi64(a.v, _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15), b.v);
+}
+
+inline F64 set_f64(double v) { return {_mm512_set1_pd(v)}; }
+inline F64 add(F64 a, F64 b) { return {_mm512_add_pd(a.v, b.v)}; }
+inline F64 sub(F64 a, F64 b) { return {_mm512_sub_pd(a.v, b.v)}; }
+inline F64 mul(F64 a, F64 b) { return {_mm512_mul_pd(a.v, b.v)}; }
+inline F64 div(F64 a, F64 b) { return {_mm512_div_pd(a.v, b.v)}; }
+inline F64 square_root(F64 a) { return {_mm512_sqrt_pd(a.v)}; }
+inline U64 greater(F64 a, F64 b) { return {_mm512_movm_epi64(_mm512_cmp_pd_mask(a.v, b.v, _CMP_GT_OQ))}; }
+inline U64 as_u64(F64 a) { return {_mm512_castpd_si512(a.v)}; }
+inline F64 as_f64(U64 a) { return {_mm512_castsi512_pd(a.v)}; }
+inline F64 to_f64(U64 a) { return {_mm512_cvtepu64_pd(a.v)}; }
+// float32 bits in the low halves.
+inline U64 float32_bits(F64 a) { return {_mm512_cvtepu32_epi64(_mm256_castps_si256(_mm512_cvtpd_ps(a.v)))}; }
+
+inline void store_bits(U64 a, float* out) { _mm512_storeu_si512(out, a.v); }
+inline void store_uniform(U64 words, float low, float span, float* out) {
+  const __m512 u = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_srli_epi32(words.v, 8)), _mm512_set1_ps(0x1p-24f));
+  _mm512_storeu_ps(out, _mm512_add_ps(_mm512_set1_ps(low), _mm512_mul_ps(_mm512_set1_ps(span), u)));
+}
+
+inline F32 load_f32(const float* p) { return {_mm512_loadu_ps(p)}; }
+inline bool store_microvolt(F32 signal, float scale, int16_t* out) {
+  __m512 y = _mm512_mul_ps(signal.v, _mm512_set1_ps(scale));
+  const bool numbers = _mm512_cmp_ps_mask(y, y, _CMP_UNORD_Q) == 0;
+  y = _mm512_min_ps(_mm512_max_ps(y, _mm512_set1_ps(-32768.0f)), _mm512_set1_ps(32767.0f));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm512_cvtsepi32_epi16(_mm512_cvttps_epi32(y)));
+  return numbers;
+}
+
+}  // namespace
+}  // namespace DSB_VARIANT
+}  // namespace dsb

@@ -1,0 +1,95 @@
+// One-lane "vectors" in portable C++: the reference for every other variant, and what runs where none of them can.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace dsb {
+namespace DSB_VARIANT {
+namespace {
+
+constexpr uint64_t kLanes = 1;
+constexpr size_t kFloatLanes = 1;
+
+struct U64 {
+  uint64_t v;
+};
+struct F64 {
+  double v;
+};
+struct F32 {
+  float v;
+};
+
+inline U64 set_u64(uint64_t v) { return {v}; }
+inline U64 iota_u64() { return {0}; }
+inline U64 add(U64 a, U64 b) { return {a.v + b.v}; }
+inline U64 sub(U64 a, U64 b) { return {a.v - b.v}; }
+inline U64 bit_and(U64 a, U64 b) { return {a.v & b.v}; }
+inline U64 bit_andnot(U64 a, U64 b) { return {~a.v & b.v}; }
+inline U64 bit_or(U64 a, U64 b) { return {a.v | b.v}; }
+inline U64 bit_xor(U64 a, U64 b) { return {a.v ^ b.v}; }
+inline U64 mul_low32(U64 a, U64 b) { return {(a.v & 0xFFFFFFFFull) * (b.v & 0xFFFFFFFFull)}; }
+template <int n>
+inline U64 shift_left(U64 a) {
+  return {a.v << n};
+}
+template <int n>
+inline U64 shift_right(U64 a) {
+  return {a.v >> n};
+}
+// (a0 b0 a1 b1 ...) as two vectors.
+inline void interleave(U64 a, U64 b, U64* first, U64* second) {
+  *first = a;
+  *second = b;
+}
+
+inline F64 set_f64(double v) { return {v}; }
+inline F64 add(F64 a, F64 b) { return {a.v + b.v}; }
+inline F64 sub(F64 a, F64 b) { return {a.v - b.v}; }
+inline F64 mul(F64 a, F64 b) { return {a.v * b.v}; }
+inline F64 div(F64 a, F64 b) { return {a.v / b.v}; }
+inline F64 square_root(F64 a) { return {__builtin_sqrt(a.v)}; }
+inline U64 greater(F64 a, F64 b) { return {a.v > b.v ? ~0ull : 0ull}; }
+inline U64 as_u64(F64 a) {
+  U64 r;
+  __builtin_memcpy(&r, &a, sizeof r);
+  return r;
+}
+inline F64 as_f64(U64 a) {
+  F64 r;
+  __builtin_memcpy(&r, &a, sizeof r);
+  return r;
+}
+// Lanes below 2^32.
+inline F64 to_f64(U64 a) { return {static_cast<double>(static_cast<int64_t>(a.v))}; }
+// float32 bits in the low halves.
+inline U64 float32_bits(F64 a) {
+  const float f = static_cast<float>(a.v);
+  uint32_t bits;
+  __builtin_memcpy(&bits, &f, sizeof bits);
+  return {bits};
+}
+
+inline void store_bits(U64 a, float* out) { __builtin_memcpy(out, &a.v, sizeof a.v); }
+inline void store_uniform(U64 words, float low, float span, float* out) {
+  const uint32_t half[2] = {static_cast<uint32_t>(words.v), static_cast<uint32_t>(words.v >> 32)};
+  for (int k = 0; k < 2; ++k) {
+    const float u = static_cast<float>(half[k] >> 8) * 0x1p-24f;
+    out[k] = low + span * u;
+  }
+}
+
+inline F32 load_f32(const float* p) { return {*p}; }
+inline bool store_microvolt(F32 signal, float scale, int16_t* out) {
+  float y = signal.v * scale;
+  const bool number = y == y;
+  y = y < -32768.0f ? -32768.0f : y;
+  y = y < 32767.0f ? y : 32767.0f;
+  *out = static_cast<int16_t>(y);
+  return number;
+}
+
+}  // namespace
+}  // namespace DSB_VARIANT
+}  // namespace dsb

@@ -1,0 +1,36 @@
+"""dsb_fast: synthetic medical data from trained generators, fast."""
+
+from . import leads, random
+from ._api import devices, load, models
+from ._errors import (
+    CheckpointError,
+    DatasetError,
+    DeviceError,
+    DsbError,
+    GenerationError,
+    InputError,
+    MissingDependencyError,
+    ModelError,
+    VariantError,
+    VerificationError,
+)
+from ._version import __version__
+
+__all__ = [
+    "CheckpointError",
+    "DatasetError",
+    "DeviceError",
+    "DsbError",
+    "GenerationError",
+    "InputError",
+    "MissingDependencyError",
+    "ModelError",
+    "VariantError",
+    "VerificationError",
+    "__version__",
+    "devices",
+    "leads",
+    "load",
+    "models",
+    "random",
+]

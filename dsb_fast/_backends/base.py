@@ -1,0 +1,48 @@
+"""What every backend offers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Device:
+    """A row of ``dsb_fast.devices()``: ``reason`` says why it is not available, or why auto does not take it."""
+
+    device: str
+    available: bool
+    auto: bool
+    detail: str
+    reason: str = ""
+
+
+class Backend(ABC):
+    """A graph made ready to run. ``run`` may be called from several threads at once."""
+
+    device: ClassVar[str]
+    auto: ClassVar[bool]
+    numbered: ClassVar[bool] = False
+    precisions: ClassVar[tuple[str, ...]] = ("fp32",)
+
+    name: str  # what info and manifests call it
+    grade: str  # exact, repeatable or near
+    depends_on: dict[str, str]  # what the grade depends on
+    parallel: int  # calls of run that are worth making at once
+    batch_size: int  # samples a call at which the speed is best
+
+    @classmethod
+    @abstractmethod
+    def probe(cls) -> Device:
+        """Whether this machine has it; cheap, imports no more than it must."""
+
+    @abstractmethod
+    def __init__(self, graph: bytes, precision: str, number: str):
+        """Make ``graph``, a serialised ONNX model, ready. Raises DeviceError."""
+
+    @abstractmethod
+    def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The graph's outputs by name. Releases the interpreter lock while it works."""

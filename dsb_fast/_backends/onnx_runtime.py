@@ -1,0 +1,134 @@
+"""ONNX Runtime's CPU and CUDA execution providers."""
+
+from __future__ import annotations
+
+import os
+import threading
+from functools import cache
+from importlib.util import find_spec
+
+import numpy as np
+
+from .._errors import DeviceError
+from .base import Backend, Device
+
+_CPU_PROVIDER, _CUDA_PROVIDER = "CPUExecutionProvider", "CUDAExecutionProvider"
+
+
+@cache
+def _onnxruntime():
+    try:
+        import onnxruntime
+    except ImportError:
+        return None
+    onnxruntime.set_default_logger_severity(4)  # a missing CUDA library is reported by us, in one line
+    return onnxruntime
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def cpu_type() -> str:
+    """What the bits of a portable graph depend on beside ONNX Runtime's version: maker, family, model, vector width."""
+    fields = {}
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
+            for line in file:
+                if not line.strip():
+                    break
+                key, _, value = line.partition(":")
+                fields[key.strip()] = value.strip()
+    except OSError:
+        import platform
+
+        return platform.processor() or platform.machine()
+    flags = set(fields.get("flags", "").split())
+    width = next((name for name in ("avx512_bf16", "avx512f", "avx2", "avx") if name in flags), "baseline")
+    maker, family, model = (fields.get(key, "?") for key in ("vendor_id", "cpu family", "model"))
+    return f"{maker} family {family} model {model} {width}"
+
+
+class _OnnxRuntimeBackend(Backend):
+    provider: str
+
+    def _open(self, graph: bytes, options, providers: list) -> None:
+        try:
+            self._session = _onnxruntime().InferenceSession(graph, options, providers=providers)
+        except Exception as error:  # ONNX Runtime raises many classes of its own
+            raise DeviceError(
+                f"device {self.device}: ONNX Runtime refused the graph: {str(error).splitlines()[0][:200]}"
+            ) from None
+        self._outputs = [output.name for output in self._session.get_outputs()]
+
+    def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return dict(zip(self._outputs, self._session.run(None, inputs), strict=True))
+
+
+class OnnxRuntimeCpuBackend(_OnnxRuntimeBackend):
+    """The CPU provider, one thread a call: samples in parallel share the weights and wait for nobody."""
+
+    device, auto, provider = "cpu", True, _CPU_PROVIDER
+    grade = "repeatable"
+
+    @classmethod
+    def probe(cls) -> Device:
+        if find_spec("onnxruntime") is None:
+            return Device("cpu", False, True, "", "onnxruntime is not installed; pip install 'dsb-fast[cpu]'")
+        return Device("cpu", True, True, f"ONNX Runtime, {cores()} cores")
+
+    def __init__(self, graph: bytes, precision: str, number: str):
+        ort = _onnxruntime()
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        self._open(graph, options, [_CPU_PROVIDER])
+        self.name = "onnxruntime-cpu"
+        self.depends_on = {"onnxruntime": ort.__version__, "cpu": cpu_type()}
+        self.parallel, self.batch_size = cores(), 8
+
+
+class CudaBackend(_OnnxRuntimeBackend):
+    """The CUDA provider, in full float32 (no TF32)."""
+
+    device, auto, numbered, provider = "cuda", True, True, _CUDA_PROVIDER
+    grade = "near"
+
+    @classmethod
+    def probe(cls) -> Device:
+        if find_spec("onnxruntime") is None:
+            return Device("cuda", False, True, "", "onnxruntime is not installed; pip install 'dsb-fast[gpu]'")
+        if not os.path.exists("/dev/nvidiactl") and not os.path.exists("/dev/dxg"):
+            return Device("cuda", False, True, "", "this machine has no NVIDIA GPU, or its driver is not loaded")
+        if _CUDA_PROVIDER not in _onnxruntime().get_available_providers():
+            return Device("cuda", False, True, "", "this onnxruntime has no CUDA provider; pip install 'dsb-fast[gpu]'")
+        return Device("cuda", True, True, "ONNX Runtime, CUDA provider")
+
+    def __init__(self, graph: bytes, precision: str, number: str):
+        ort = _onnxruntime()
+        if hasattr(ort, "preload_dlls"):
+            ort.preload_dlls()
+        options = ort.SessionOptions()
+        options.log_severity_level = 4
+        settings = {
+            "device_id": number or "0",
+            "use_tf32": "0",
+            "cudnn_conv_algo_search": "HEURISTIC",
+            "cudnn_conv_use_max_workspace": "1",
+        }
+        self._open(graph, options, [(_CUDA_PROVIDER, settings)])
+        if _CUDA_PROVIDER not in self._session.get_providers():
+            raise DeviceError(
+                f"device cuda:{number or 0}: the CUDA provider could not start (it needs CUDA 13, cuDNN 9 and a GPU of "
+                "that number); device cpu works"
+            )
+        self._lock = threading.Lock()
+        self.name = "onnxruntime-cuda"
+        self.depends_on = {"onnxruntime": ort.__version__}
+        self.parallel, self.batch_size = 2, 64
+
+    def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        with self._lock:  # one stream: a second call would only wait inside, holding its buffers
+            return super().run(inputs)

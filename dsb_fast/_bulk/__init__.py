@@ -1,0 +1,1 @@
+"""Datasets on disk: plan, worker, writer, manifest, and reading them back."""

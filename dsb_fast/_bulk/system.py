@@ -1,0 +1,68 @@
+"""The system calls by which files come to be: one table, so that tests can record them and make each one fail."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+
+def _syncfs():
+    try:
+        return ctypes.CDLL(None, use_errno=True).syncfs
+    except (OSError, AttributeError):
+        return None
+
+
+class System:
+    """The real calls. Paths are strings; every method raises OSError."""
+
+    def create(self, path: str) -> int:
+        """A new, empty file, open for writing."""
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+
+    def append(self, path: str) -> int:
+        """A file open for appending, made if it is not there."""
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+
+    def write(self, fd: int, data) -> None:
+        """All of ``data``."""
+        view = memoryview(data).cast("B")
+        while view:
+            view = view[os.write(fd, view) :]
+
+    def sync_file(self, fd: int) -> None:
+        """The file's bytes are on the disk when this returns."""
+        os.fsync(fd)
+
+    def sync_filesystem(self, fd: int) -> None:
+        """All files on the file system of ``fd`` are on the disk: one call for a shard of many files."""
+        call = _syncfs()
+        if call is None:
+            os.sync()
+        elif call(fd) != 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code))
+
+    def close(self, fd: int) -> None:
+        """Close a file."""
+        os.close(fd)
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a file its final name."""
+        os.replace(old, new)
+
+    def sync_directory(self, path: str) -> None:
+        """The names in a folder are on the disk when this returns."""
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def unlink(self, path: str) -> None:
+        """Remove a file."""
+        os.unlink(path)
+
+    def make_directories(self, path: str) -> None:
+        """A folder and those above it."""
+        os.makedirs(path, exist_ok=True)

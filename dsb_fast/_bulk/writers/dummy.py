@@ -1,0 +1,17 @@
+"""``dummy``: generates, encodes nothing, writes nothing. For timing, and for digests without the data."""
+
+from __future__ import annotations
+
+from .base import Format
+
+
+class DummyFormat(Format):
+    """No files; the manifest still has the digest of every shard's samples."""
+
+    name, suffix, file_per_sample = "dummy", "", False
+
+    def encode(self, samples):
+        return []
+
+    def decode(self, files, shard):
+        return iter(())

@@ -1,0 +1,71 @@
+"""``asc`` and ``csv``: a text file a sample, a row a time step, whole microvolts."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from ... import _kernels
+from .base import Format
+
+
+def time_column(length: int, sampling_rate_hz: float, separator: str) -> tuple[bytes, int]:
+    """The times of all rows with their separator, NUL-padded to one width, and that width.
+
+    As few decimals as tell the step exactly, six at most.
+    """
+    decimals = next((d for d in range(7) if (10**d / sampling_rate_hz).is_integer()), 6)
+    texts = [f"{t / sampling_rate_hz:.{decimals}f}{separator}".encode() for t in range(length)]
+    width = max(map(len, texts))
+    return b"".join(text.ljust(width, b"\0") for text in texts), width
+
+
+class AscFormat(Format):
+    """The bytes of ``numpy.savetxt(fmt="%i")``, as package deepfake-ecg writes them: blank between, LF, no header."""
+
+    name, suffix, file_per_sample = "asc", ".asc", True
+
+    def encode(self, samples):
+        return [_kernels.rows_as_text(sample, " ") for sample in samples]
+
+    def decode(self, files, shard):
+        for data in files:
+            yield _parse(data.split(), self.context.shape)
+
+
+class CsvFormat(Format):
+    """A header of lead names, whole microvolts, LF; ``time_column`` puts ``time_s`` first."""
+
+    name, suffix, file_per_sample = "csv", ".csv", True
+    options = {"time_column": False}  # noqa: RUF012
+
+    @cached_property
+    def _times(self) -> tuple[bytes, int]:
+        if not self.context.options.get("time_column"):
+            return b"", 0
+        return time_column(self.context.shape[-1], self.context.sampling_rate_hz, ",")
+
+    @cached_property
+    def _header(self) -> bytes:
+        names = (("time_s",) if self._times[1] else ()) + self.context.lead_names
+        return (",".join(names) + "\n").encode()
+
+    def encode(self, samples):
+        return [_kernels.rows_as_text(sample, ",", self._header, *self._times) for sample in samples]
+
+    def decode(self, files, shard):
+        for data in files:
+            if not data.startswith(self._header):
+                raise ValueError("another header")
+            rows = data[len(self._header) :]
+            if self._times[1]:
+                rows = b"\n".join(row.partition(b",")[2] for row in rows.split(b"\n"))
+            yield _parse(rows.replace(b",", b" ").split(), self.context.shape)
+
+
+def _parse(words: list[bytes], shape: tuple[int, ...]) -> np.ndarray:
+    leads, length = shape
+    if len(words) != leads * length:
+        raise ValueError(f"holds {len(words)} numbers, {leads * length} were written")
+    return np.ascontiguousarray(np.array(words).astype(np.int16).reshape(length, leads).T)

@@ -1,0 +1,85 @@
+"""The command ``dsb-fast``. Only the module of the subcommand that was asked for is imported."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+
+from .._errors import DsbError, InputError
+from .._version import __version__
+
+COMMANDS = {
+    "generate": "make a dataset",
+    "export": "write a model as an ONNX file",
+    "verify": "check a dataset against its manifest",
+    "convert": "turn 8-lead ECG files into 12 leads, or into another format",
+    "plot": "draw ECGs on ECG paper",
+    "list": "the registered models, by category",
+    "info": "a model's card",
+    "devices": "what this machine can run on",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Errors in one line, status 2."""
+
+    def error(self, message):
+        raise InputError(f"{message} (see {self.prog} --help)")
+
+
+def _help() -> str:
+    lines = [f"  {name:10} {text}" for name, text in COMMANDS.items()]
+    return "usage: dsb-fast COMMAND [options]\n\n" + "\n".join(lines) + "\n\ndsb-fast COMMAND --help tells the rest.\n"
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help"):
+        sys.stdout.write(_help())
+        return 0 if arguments else 2
+    if arguments[0] == "--version":
+        sys.stdout.write(f"dsb-fast {__version__}\n")
+        return 0
+    name = arguments[0]
+    if name not in COMMANDS:
+        raise InputError(f"'{name}' is no command; there are {', '.join(COMMANDS)}")
+    command = import_module(f"{__name__}.{name}")
+    parser = _Parser(prog=f"dsb-fast {name}", description=command.__doc__, allow_abbrev=False)
+    command.add_arguments(parser)
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return command.run(parser.parse_args(arguments[1:])) or 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns the exit status: 0 done, 1 failed, 2 wrong input, 130 interrupted, 143 terminated."""
+    from .signals import Terminated, raise_on_sigterm
+
+    arguments = sys.argv[1:] if arguments is None else arguments
+    raise_on_sigterm()
+    try:
+        return _dispatch(arguments)
+    except BrokenPipeError:  # the reader of our output has gone, as in "| head"
+        sys.stderr.close()
+        return 1
+    except (DsbError, OSError, MemoryError) as error:
+        if "--debug" in arguments:
+            raise
+        text = _one_line(error)
+        sys.stderr.write(f"dsb-fast: {text}\n")
+        return getattr(error, "exit_status", 1)
+    except KeyboardInterrupt:
+        sys.stderr.write("dsb-fast: interrupted; the same command goes on where it stopped\n")
+        return 130
+    except Terminated:
+        sys.stderr.write("dsb-fast: terminated; the same command goes on where it stopped\n")
+        return 143
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, MemoryError):
+        return "out of memory; a smaller --batch-size needs less"
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    else:
+        text = str(error)
+    return " ".join(text.split())

@@ -1,0 +1,60 @@
+"""What several subcommands share: model options and the progress bar."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+
+def add_model_arguments(parser, device: bool = True) -> None:
+    """MODEL, --checkpoint, --card and, where something runs, --device and --precision."""
+    parser.add_argument("model", metavar="MODEL", help="a registered name, a checkpoint or an exported ONNX file")
+    parser.add_argument("--checkpoint", metavar="FILE", help="other weights for a registered model")
+    parser.add_argument(
+        "--card",
+        action="append",
+        metavar="FILE|KEY=VALUE",
+        help="what a checkpoint does not say: length, scale, unit, ...",
+    )
+    if device:
+        parser.add_argument(
+            "--device", default="auto", metavar="D", help="auto, cpu, cuda[:N] or openvino (default auto)"
+        )
+        parser.add_argument("--precision", default="fp32", metavar="P", help="fp32 (default)")
+
+
+def load_model(args, quiet: bool = False):
+    """The generator that the model arguments name; assumptions about its card are said on standard error."""
+    from .._api import load
+    from .._models.ecg import card_values
+
+    card = card_values(args.card)
+    generator = load(args.model, args.device, args.precision, args.checkpoint, card=card or None)
+    if generator.model.card.assumed and not quiet:
+        info = generator.model.info()
+        said = ", ".join(f"{key} {info[key]}" for key in generator.model.card.assumed if key != "leads")
+        sys.stderr.write(
+            f"dsb-fast: note: {info['checkpoint']} does not say these, so they are assumed: {said}; --card sets them\n"
+        )
+    return generator
+
+
+def progress_bar(quiet: bool, unit: str) -> Callable[[int, int], None] | None:
+    """A bar with rate and time left on standard error; None if that is no terminal or the user wants quiet."""
+    if quiet or not sys.stderr.isatty():
+        return None
+    from tqdm import tqdm
+
+    bar = tqdm(unit=unit, file=sys.stderr, dynamic_ncols=True, smoothing=0.05)
+
+    def show(done: int, of: int) -> None:
+        if bar.total is None:
+            bar.total, bar.initial = of, done  # what was there before does not count toward the rate
+            bar.n = done
+            bar.refresh()
+        else:
+            bar.update(done - bar.n)
+        if done >= of:
+            bar.close()
+
+    return show

@@ -1,0 +1,25 @@
+"""Write a model as an ONNX file that runs in ONNX Runtime without dsb_fast."""
+
+from __future__ import annotations
+
+
+def add_arguments(parser) -> None:
+    """Options of the subcommand."""
+    from .common import add_model_arguments
+
+    add_model_arguments(parser, device=False)
+    parser.add_argument("-o", "--output", required=True, metavar="FILE.onnx")
+    parser.add_argument("--flavour", default="portable", help="portable: standard operators only (default)")
+
+
+def run(args) -> int:
+    """Run the subcommand."""
+    from .._errors import InputError
+    from .._models import REGISTERED
+    from .._models.ecg import card_values, open_checkpoint
+
+    if args.flavour != "portable":
+        raise InputError(f"--flavour: '{args.flavour}' is not made by this version; there is portable")
+    path = args.checkpoint if args.model in REGISTERED else args.model
+    open_checkpoint(path, card_values(args.card)).export(args.output)
+    return 0

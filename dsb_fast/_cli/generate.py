@@ -1,0 +1,54 @@
+"""Make a dataset: samples start to start + count - 1 of a seed, as files in a folder with a manifest."""
+
+from __future__ import annotations
+
+import sys
+
+
+def add_arguments(parser) -> None:
+    """Options of the subcommand."""
+    from .common import add_model_arguments
+
+    add_model_arguments(parser)
+    parser.add_argument("-n", "--count", type=int, required=True, help="how many samples")
+    parser.add_argument("-o", "--output", required=True, metavar="DIR")
+    parser.add_argument("--seed", type=int, default=0, help="0 to 2^64-1 (default 0)")
+    parser.add_argument("--start", type=int, default=0, help="number of the first sample (default 0)")
+    parser.add_argument("--format", metavar="F", help="asc (default for ECGs), csv, npy or dummy")
+    parser.add_argument("--leads", type=int, metavar="8|12", help="leads of an ECG (default: the network's own)")
+    parser.add_argument("--time-column", action="store_true", help="csv: begin each row with time_s")
+    parser.add_argument("--shard-size", type=int, metavar="K", help="samples a shard (default 256)")
+    parser.add_argument("--batch-size", type=int, metavar="B", help="samples a call of the network; changes no byte")
+    parser.add_argument(
+        "--workers", type=int, metavar="W", help="samples made in parallel (default: cores); changes no byte"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace a dataset that is there; foreign files stay")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar, no notes")
+
+
+def run(args) -> int:
+    """Run the subcommand."""
+    from .._bulk.run import generate_dataset, make_recipe
+    from .._errors import InputError
+    from .common import load_model, progress_bar
+
+    for name in ("batch_size", "workers"):
+        value = getattr(args, name)
+        if value is not None and not 1 <= value <= 65536:
+            raise InputError(f"--{name.replace('_', '-')}: {value}; it must be from 1 to 65536")
+    if args.count < 1:
+        raise InputError(f"-n: {args.count}; ask for at least 1 sample")
+    generator = load_model(args, args.quiet)
+    options = {} if args.leads is None else {"leads": args.leads}
+    format_options = {"time_column": True} if args.time_column else {}
+    recipe, chosen, format_ = make_recipe(
+        generator, args.count, args.seed, args.start, args.format, args.shard_size, format_options, **options
+    )
+    written = generate_dataset(
+        generator, args.output, recipe, chosen, format_,
+        batch_size=args.batch_size, workers=args.workers, overwrite=args.overwrite,
+        progress=progress_bar(args.quiet, "ECG"),
+    )  # fmt: skip
+    if not args.quiet and not written:
+        sys.stderr.write(f"dsb-fast: {args.output}: finished already; nothing was written\n")
+    return 0

@@ -1,0 +1,66 @@
+"""Existing ECG files to 12 leads or to another format."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from . import _signal_file
+from ._bulk.plan import Shard
+from ._bulk.writers import FormatContext, find
+from ._cache import write_atomically
+from ._errors import InputError
+from .leads import LEADS_8, LEADS_12, derive_12
+
+
+def plan_outputs(files: list[str], folder: str, format: str | None, overwrite: bool) -> list[tuple[str, str]]:
+    """Each file with the path of its result. Raises InputError before anything is written."""
+    targets: dict[str, str] = {}
+    for path in files:
+        stem, suffix = os.path.splitext(os.path.basename(path))
+        target = os.path.join(folder, stem + (f".{format}" if format else suffix.lower()))
+        if target in targets:
+            raise InputError(
+                f"{path}: its result would replace that of {targets[target]}; convert them into two folders"
+            )
+        if os.path.exists(target):
+            if os.path.exists(path) and os.path.samefile(path, target):
+                raise InputError(f"{path}: its result would replace itself; name another folder")
+            if not overwrite:
+                raise InputError(f"{target}: is there already; name another folder, or use --overwrite")
+        targets[target] = path
+    return [(path, target) for target, path in targets.items()]
+
+
+def _with_leads(recording: _signal_file.Recording, path: str, leads: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    names, samples = recording.lead_names, recording.signal_uv
+    if names == LEADS_8 and leads == 12:
+        try:
+            return derive_12(samples), LEADS_12
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+    if names == LEADS_12 and leads == 8:
+        return np.ascontiguousarray(samples[:, [LEADS_12.index(lead) for lead in LEADS_8]]), LEADS_8
+    if len(names) != leads:
+        raise InputError(f"{path}: has leads {', '.join(names)}, from which {leads} can't be made")
+    return samples, names
+
+
+def convert_file(
+    path: str, target: str, leads: int, time_column: bool = False, sampling_rate_hz: float | None = None
+) -> None:
+    """Write ``path`` as ``target`` (its suffix names the format) with 8 or 12 leads. Raises InputError."""
+    recording = _signal_file.read(path, sampling_rate_hz)
+    samples, names = _with_leads(recording, path, leads)
+    options = {"time_column": time_column or recording.has_time_column}
+    context = FormatContext(samples.shape[1:], "int16", names, recording.sampling_rate_hz, options)
+    kind = find(os.path.splitext(target)[1][1:])(context)
+    if kind.file_per_sample and len(samples) != 1:
+        stem, suffix = os.path.splitext(target)
+        os.makedirs(stem, exist_ok=True)
+        for k, encoded in enumerate(kind.encode(samples)):
+            write_atomically(os.path.join(stem, f"{k}{suffix}"), encoded)
+        return
+    parts = [kind.preamble(Shard(0, len(samples))), *kind.encode(samples)]
+    write_atomically(target, b"".join(bytes(memoryview(part).cast("B")) for part in parts))

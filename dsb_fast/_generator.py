@@ -1,0 +1,129 @@
+"""A loaded model: samples by number, the raw network, the model card."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from . import _backends, _kernels
+from ._errors import InputError
+from ._parallel import ordered
+from .random import check_range
+
+
+class Generator:
+    """A model on a device, as :func:`dsb_fast.load` returns it.
+
+    Sample ``i`` of seed ``s`` is the same whatever the batch size, the number of threads and the range asked for.
+    Methods may be called from several threads.
+    """
+
+    def __init__(self, model, device: str = "auto", precision: str = "fp32"):
+        self.model = model
+        backend, number = _backends.choose(device, precision)
+        self.precision = precision
+        _kernels.active_variant()  # a variant that was forced and can't run is an error now, not at the first sample
+        self._open = lambda graph: backend(graph, precision, number)
+        graph = model.source.graph(model.card.length)
+        model.source.release()
+        self._backends = {model.card.length: self._open(graph)}
+        self._graph = graph
+
+    @property
+    def backend(self) -> _backends.Backend:
+        """The backend at the card's own length."""
+        return self._backends[self.model.card.length]
+
+    @property
+    def graph_sha256(self) -> str:
+        """Digest of the ONNX graph that runs: weights derived at export are part of a sample's identity."""
+        import hashlib
+
+        return hashlib.sha256(self._graph).hexdigest()
+
+    def make(self, seed: int, start: int, count: int, options) -> np.ndarray:
+        """``count`` samples in one call of the network, on the calling thread. ``options`` from ``model.options``."""
+        return self.model.outputs(self.backend.run(self.model.inputs(seed, start, count, options)), options)
+
+    def batches(
+        self, seed: int, start: int, count: int, options, batch_size: int | None = None, threads: int | None = None
+    ):
+        """Samples in order, as batches made in parallel: an iterator of arrays, a bounded number of them in memory."""
+        threads = threads or self.backend.parallel
+        size = min(batch_size or self.backend.batch_size, max(1, -(-count // threads)))
+        jobs = ((first, min(size, start + count - first)) for first in range(start, start + count, size))
+        threads = min(threads, -(-count // size) or 1)
+        return ordered(lambda job: self.make(seed, *job, options), jobs, threads, 0 if threads == 1 else threads)
+
+    def sample(self, count: int, seed: int = 0, start: int = 0, **options) -> np.ndarray:
+        """Samples ``start`` to ``start + count - 1`` of ``seed``.
+
+        ECG: int16 ``[count, 8, time]`` in microvolts, leads I, II, V1..V6; option ``leads=12`` gives the twelve of
+        :func:`dsb_fast.leads.derive_12`. Raises InputError for a number out of range or an option the model lacks.
+
+        >>> import dsb_fast
+        >>> dsb_fast.load("cardiovascular.ecg").sample(2, seed=7).shape
+        (2, 8, 5000)
+        """
+        seed, start, count = check_range(seed, start, count)
+        chosen = self.model.options(**options)
+        out = np.empty((count, *self.model.sample_shape(chosen)), self.model.dtype)
+        done = 0
+        for batch in self.batches(seed, start, count, chosen):
+            out[done : done + len(batch)] = batch
+            done += len(batch)
+        return out
+
+    def stream(
+        self, count: int, seed: int = 0, start: int = 0, batch_size: int | None = None, **options
+    ) -> Iterator[np.ndarray]:
+        """The same samples as :meth:`sample`, batch after batch, in memory that does not grow with ``count``."""
+        seed, start, count = check_range(seed, start, count)
+        if batch_size is not None and (
+            isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1
+        ):
+            raise InputError(f"batch_size: {batch_size!r}; it must be a whole number above 0")
+        chosen = self.model.options(**options)
+        if batch_size is None:
+            return self.batches(seed, start, count, chosen)
+        return self._regrouped(seed, start, count, chosen, batch_size)
+
+    def _regrouped(self, seed, start, count, options, batch_size) -> Iterator[np.ndarray]:
+        """Batches of exactly ``batch_size`` (the last may be smaller), each made in parts by all threads."""
+        held: list[np.ndarray] = []
+        have = 0
+        for part in self.batches(seed, start, count, options, min(batch_size, self.backend.batch_size)):
+            held.append(part)
+            have += len(part)
+            while have >= batch_size:
+                joined = np.concatenate(held) if len(held) > 1 else held[0]
+                yield joined[:batch_size]
+                held, have = [joined[batch_size:]], have - batch_size
+        if have:
+            yield np.concatenate(held)
+
+    def run(self, **inputs) -> dict[str, np.ndarray]:
+        """The raw network: named float32 arrays in, named float32 arrays out.
+
+        ECG: ``run(noise=...)["signal"]``, noise ``[N, 8, time]`` in [-1, 1), signal ``[N, 8, time]`` in (-1, 1); any
+        time that is a multiple of 2500. Raises InputError that names an input of the wrong shape.
+        """
+        arrays = self.model.check_run_inputs(inputs)
+        length = next(iter(arrays.values())).shape[-1]
+        if length not in self._backends:
+            self._backends[length] = self._open(self.model.source.graph(length))
+        return self._backends[length].run(arrays)
+
+    @property
+    def info(self) -> dict:
+        """Model card (shapes, units, leads, licence, citation, weights), backend, flavour, variant and grade."""
+        return {
+            **self.model.info(),
+            "backend": self.backend.name,
+            "precision": self.precision,
+            "flavour": "portable",
+            "variant": _kernels.active_variant(),
+            "grade": self.backend.grade,
+            "depends_on": dict(self.backend.depends_on),
+        }

@@ -1,0 +1,110 @@
+"""ECG files as users have them: read ``asc``, ``csv`` and ``npy``, whatever program wrote them."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from dataclasses import dataclass
+
+import numpy as np
+
+from ._errors import InputError
+from .leads import LEADS_8, LEADS_12
+
+_MAX_BYTES = 1 << 32
+
+
+@dataclass(frozen=True)
+class Recording:
+    """``signal_uv`` int16 [n, leads, time]; ``about`` is the manifest beside the file, if dsb_fast wrote one."""
+
+    signal_uv: np.ndarray
+    lead_names: tuple[str, ...]
+    sampling_rate_hz: float
+    about: dict
+    has_time_column: bool = False
+
+
+def _manifest_beside(path: str) -> dict:
+    try:
+        with open(os.path.join(os.path.dirname(path) or ".", "dataset.json"), "rb") as file:
+            manifest = json.load(file)
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return manifest if isinstance(manifest, dict) else {}
+
+
+def read(path: str, sampling_rate_hz: float | None = None) -> Recording:
+    """The ECGs of a file. Raises InputError that names the file and what is wrong."""
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix not in (".asc", ".csv", ".npy"):
+        raise InputError(f"{path}: not a format that is read here; there are .asc, .csv and .npy")
+    try:
+        if not os.path.isfile(path):
+            raise InputError(f"{path}: {'not a file' if os.path.exists(path) else 'no such file'}")
+        if os.path.getsize(path) > _MAX_BYTES:
+            raise InputError(f"{path}: larger than {_MAX_BYTES >> 30} GiB")
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+    about = _manifest_beside(path)
+    try:
+        names, samples, timed = _READERS[suffix](data)
+    except (ValueError, EOFError) as error:
+        raise InputError(f"{path}: can't be read as {suffix[1:]} ({error})") from None
+    if names is None:
+        names = {8: LEADS_8, 12: LEADS_12}.get(samples.shape[1])
+        if names is None:
+            raise InputError(f"{path}: has {samples.shape[1]} leads; 8 (I, II, V1..V6) or the standard 12 are read")
+    rate = sampling_rate_hz or about.get("sampling_rate_hz")
+    rate = float(rate) if isinstance(rate, (int, float)) and rate > 0 else 500.0
+    return Recording(samples, names, rate, about, timed)
+
+
+def _whole(values: np.ndarray) -> np.ndarray:
+    """Numbers as int16 microvolts. Raises ValueError where they are not whole or too large."""
+    if values.dtype.kind not in "iuf":
+        raise ValueError(f"holds {values.dtype}, not numbers")
+    with np.errstate(invalid="ignore"):
+        whole = values.astype(np.int16)
+    if not (whole == values).all():
+        raise ValueError("values must be whole microvolts from -32768 to 32767")
+    return whole
+
+
+def _table(text: bytes, separator: str | None) -> np.ndarray:
+    rows = np.loadtxt(io.BytesIO(text), delimiter=separator, ndmin=2, dtype=np.float64)
+    if not rows.size:
+        raise ValueError("no rows")
+    return rows
+
+
+def _read_asc(data: bytes):
+    return None, _whole(_table(data, None)).T[None].copy(), False
+
+
+def _read_csv(data: bytes):
+    header, _, rest = data.partition(b"\n")
+    names = tuple(name.strip() for name in header.decode("utf-8").split(","))
+    if not any(c.isalpha() for c in names[0]):
+        raise ValueError("no header of lead names")
+    rows = _table(rest, ",")
+    if rows.shape[1] != len(names):
+        raise ValueError(f"{len(names)} names above {rows.shape[1]} columns")
+    timed = names[0] == "time_s"
+    names, rows = names[timed:], rows[:, int(timed) :]
+    return names, _whole(rows).T[None].copy(), timed
+
+
+def _read_npy(data: bytes):
+    values = np.load(io.BytesIO(data), allow_pickle=False)
+    if values.ndim == 2:
+        values = values[None]
+    if values.ndim != 3 or not values.size:
+        raise ValueError(f"is {list(values.shape)}, needs [n, leads, time]")
+    return None, _whole(values), False
+
+
+_READERS = {".asc": _read_asc, ".csv": _read_csv, ".npy": _read_npy}

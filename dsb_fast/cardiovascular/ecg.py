@@ -1,0 +1,42 @@
+"""Stands in for ``deepsynthbody.cardiovascular.ecg`` of deepsynthbody 1.0.2: change the import line, no more."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+
+from .._errors import InputError
+
+
+def generate(num_ecg, out_dir, start_id=0, device="cpu", *, run_device=None, seed=None):
+    """Write ``num_ecg`` synthetic 8-lead 10-second ECGs as ``out_dir/<id>.asc``, ids from ``start_id`` on.
+
+    Each file has 5000 lines of 8 whole microvolts, leads I, II, V1..V6, as package deepfake-ecg writes them. Files of
+    the same name are replaced; the folder is made if it is not there; no manifest is written.
+
+    ``device`` (or ``run_device``, the name in deepfake-ecg): "cpu", "cuda", "cuda:1". ``seed``: from 0 to 2**64 - 1;
+    left out, one is drawn and reported on standard error. File ``<id>.asc`` is sample ``id`` of the seed.
+    """
+    from .. import _cache, _kernels
+    from .._api import load
+    from .._cli.common import progress_bar
+
+    count, start = int(num_ecg), int(start_id)
+    if start < 0:
+        raise InputError(f"start_id: {start_id}; it can't be negative")
+    os.makedirs(out_dir, exist_ok=True)
+    if count <= 0:
+        return
+    if seed is None:
+        seed = secrets.randbits(63)
+        sys.stderr.write(f"dsb_fast: seed {seed} (seed={seed} makes the same ECGs again)\n")
+    progress = progress_bar(False, "ECG")
+    generator = load("cardiovascular.ecg", device=str(device if run_device is None else run_device))
+    number = start
+    for batch in generator.stream(count, seed=seed, start=start):
+        for sample in batch:
+            _cache.write_atomically(os.path.join(out_dir, f"{number}.asc"), _kernels.rows_as_text(sample, " "))
+            number += 1
+        if progress:
+            progress(number - start, count)

@@ -1,0 +1,1 @@
+"""Models of the endocrine system: none yet."""

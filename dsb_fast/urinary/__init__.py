@@ -1,0 +1,1 @@
+"""Models of the urinary system: none yet."""

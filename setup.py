@@ -1,0 +1,65 @@
+"""Build of the compiled extension through CMake; everything else is in pyproject.toml.
+
+``DSB_NATIVE=0`` leaves the extension out: the package then needs numba, which makes the same bits more slowly.
+``DSB_CMAKE_ARGS`` is handed to CMake, for example ``-DDSB_SANITIZE=address``.
+"""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+ROOT = Path(__file__).resolve().parent
+NATIVE = os.environ.get("DSB_NATIVE", "1") != "0"
+
+
+class CMakeBuild(build_ext):
+    """Runs CMake once; the one extension module lands where setuptools expects it."""
+
+    def build_extension(self, ext):
+        import pybind11
+
+        target = Path(self.get_ext_fullpath(ext.name)).resolve().parent
+        build = Path(self.build_temp).resolve()
+        build.mkdir(parents=True, exist_ok=True)
+        configure = [
+            "cmake",
+            f"-S{ROOT}",
+            f"-B{build}",
+            "-DCMAKE_BUILD_TYPE=Release",
+            f"-DPython_EXECUTABLE={sys.executable}",
+            f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
+            f"-DDSB_PYTHON_OUTPUT={target}",
+            *shlex.split(os.environ.get("DSB_CMAKE_ARGS", "")),
+        ]
+        subprocess.run(configure, check=True)
+        subprocess.run(["cmake", "--build", str(build), "--parallel", str(os.cpu_count() or 1)], check=True)
+
+
+setup(
+    # Listed here, not in pyproject.toml, because two of the lists depend on the machine that builds.
+    install_requires=[
+        "numpy>=1.24",
+        "onnx>=1.15",
+        "pillow>=10",
+        "tqdm>=4.60",
+        "deepfake-ecg==1.1.2",  # carries the published ECG weights; never imported
+        *([] if NATIVE else ["numba>=0.60"]),
+    ],
+    setup_requires=[] if shutil.which("cmake") or not NATIVE else ["cmake>=3.18"],
+    packages=[
+        *(
+            "dsb_fast" + str(p.parent)[len(str(ROOT / "dsb_fast")) :].replace(os.sep, ".")
+            for p in sorted((ROOT / "dsb_fast").rglob("__init__.py"))
+        ),
+        "dsb_fast.export",
+    ],
+    package_dir={"dsb_fast.export": "export"},
+    ext_modules=[Extension("dsb_fast._native", [])] if NATIVE else [],
+    cmdclass={"build_ext": CMakeBuild},
+)
