@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 
 def folder() -> str:
@@ -42,7 +43,14 @@ def write_atomically(path: str, data: bytes) -> None:
         raise
 
 
-def graph(key: Sequence[str], build: Callable[[], bytes]) -> bytes:
+class Graph(NamedTuple):
+    """A serialised ONNX model, and the digest of what it computes: the model without its metadata properties."""
+
+    data: bytes
+    sha256: str
+
+
+def graph(key: Sequence[str], build: Callable[[], Graph]) -> Graph:
     """The graph that ``key`` and the exporter's source name: from the cache if it is there and whole, else built.
 
     A cache that can't be written is no error; the graph is then built every time.
@@ -53,14 +61,14 @@ def graph(key: Sequence[str], build: Callable[[], bytes]) -> bytes:
     path = os.path.join(folder(), f"{key[0]}-{digest.hexdigest()[:32]}.onnx")
     with contextlib.suppress(OSError):
         with open(path + ".sha256", "rb") as file:
-            recorded = file.read(128).decode("ascii", "replace")
+            recorded = file.read(256).decode("ascii", "replace").split()
         with open(path, "rb") as file:
             data = file.read()
-        if hashlib.sha256(data).hexdigest() == recorded:
-            return data
-    data = build()
+        if len(recorded) == 2 and recorded[0] == hashlib.sha256(data).hexdigest():
+            return Graph(data, recorded[1])
+    built = build()
     with contextlib.suppress(OSError):
         os.makedirs(folder(), exist_ok=True)
-        write_atomically(path, data)
-        write_atomically(path + ".sha256", hashlib.sha256(data).hexdigest().encode())
-    return data
+        write_atomically(path, built.data)
+        write_atomically(path + ".sha256", f"{hashlib.sha256(built.data).hexdigest()} {built.sha256}\n".encode())
+    return built

@@ -27,20 +27,13 @@ class Generator:
         self._open = lambda graph: backend(graph, precision, number)
         graph = model.source.graph(model.card.length)
         model.source.release()
-        self._backends = {model.card.length: self._open(graph)}
-        self._graph = graph
+        self._backends = {model.card.length: self._open(graph.data)}
+        self.graph_sha256 = graph.sha256  # weights derived at export are part of a sample's identity
 
     @property
     def backend(self) -> _backends.Backend:
         """The backend at the card's own length."""
         return self._backends[self.model.card.length]
-
-    @property
-    def graph_sha256(self) -> str:
-        """Digest of the ONNX graph that runs: weights derived at export are part of a sample's identity."""
-        import hashlib
-
-        return hashlib.sha256(self._graph).hexdigest()
 
     def make(self, seed: int, start: int, count: int, options) -> np.ndarray:
         """``count`` samples in one call of the network, on the calling thread. ``options`` from ``model.options``."""
@@ -112,7 +105,7 @@ class Generator:
         arrays = self.model.check_run_inputs(inputs)
         length = next(iter(arrays.values())).shape[-1]
         if length not in self._backends:
-            self._backends[length] = self._open(self.model.source.graph(length))
+            self._backends[length] = self._open(self.model.source.graph(length).data)
         return self._backends[length].run(arrays)
 
     @property

@@ -75,10 +75,9 @@ def _whole(values: np.ndarray) -> np.ndarray:
 
 
 def _table(text: bytes, separator: str | None) -> np.ndarray:
-    rows = np.loadtxt(io.BytesIO(text), delimiter=separator, ndmin=2, dtype=np.float64)
-    if not rows.size:
+    if not text.strip():
         raise ValueError("no rows")
-    return rows
+    return np.loadtxt(io.BytesIO(text), delimiter=separator, ndmin=2, dtype=np.float64, comments=None)
 
 
 def _read_asc(data: bytes):

@@ -16,7 +16,6 @@ from dsb_fast._errors import InputError
 
 from .pulse2pulse import DECODER, ENCODER, LEAKY_SLOPE, LENGTH_UNIT, PADDING, TAPS, Layer, Pulse2Pulse
 
-FORMAT_VERSION = 1
 OPSET = 17
 IR_VERSION = 9  # ONNX Runtime 1.17 reads no newer one
 _DENSE_POINTS = 2  # widest bottleneck that is made a matrix; beyond, the matrix grows with the square
@@ -123,10 +122,10 @@ def _matrix(b: _Builder, x: str, layer: Layer, matrix: np.ndarray, bias: np.ndar
     return b.node("Gemm", inputs, f"{layer.name}.gemm")
 
 
-def build(network: Pulse2Pulse, length: int, metadata: dict[str, str]) -> onnx.ModelProto:
+def build(network: Pulse2Pulse, length: int) -> onnx.ModelProto:
     """The network for signals of ``length`` points: input ``noise``, output ``signal``, float32 [N, leads, length].
 
-    ``metadata`` becomes the model's metadata properties. Raises InputError if ``length`` is not a multiple of 2500.
+    Raises InputError if ``length`` is not a multiple of 2500.
     """
     if length <= 0 or length % LENGTH_UNIT:
         raise InputError(f"length: {length} points; Pulse2Pulse needs a positive multiple of {LENGTH_UNIT}")
@@ -164,7 +163,6 @@ def build(network: Pulse2Pulse, length: int, metadata: dict[str, str]) -> onnx.M
     model = helper.make_model(
         graph, producer_name="dsb_fast", opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
     )
-    helper.set_model_props(model, metadata)
     onnx.checker.check_model(model)
     onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
     return model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 
@@ -9,8 +10,7 @@ import onnx
 
 from dsb_fast._errors import CheckpointError
 
-from .ecg_graph import FORMAT_VERSION
-
+FORMAT_VERSION = 1
 # What the portable graphs are made of. None of these can grow its input without bound, run code or read another file.
 _OPERATORS = {"Concat", "Conv", "Gemm", "LeakyRelu", "Relu", "Reshape", "Tanh", "Transpose"}
 _MAX_GROWTH = 64  # largest intermediate tensor, in sizes of the input (the widest we export is 3 times)
@@ -31,6 +31,21 @@ def metadata(model: str, flavour: str, weights_sha256: str, licence: str, citati
     }
 
 
+def _digest(model: onnx.ModelProto) -> str:
+    """SHA-256 of what the model computes: all of it but the metadata properties."""
+    bare = onnx.ModelProto()
+    bare.CopyFrom(model)
+    del bare.metadata_props[:]
+    return hashlib.sha256(bare.SerializeToString(deterministic=True)).hexdigest()
+
+
+def serialise(model: onnx.ModelProto, properties: dict[str, str]) -> tuple[bytes, str]:
+    """The file's bytes with ``properties`` in it, and the graph's digest, which becomes a property too."""
+    digest = _digest(model)
+    onnx.helper.set_model_props(model, {**properties, "graph_sha256": digest})
+    return model.SerializeToString(deterministic=True), digest
+
+
 def _flatten(values) -> dict[str, str]:
     return {entry.key: entry.value for entry in values}
 
@@ -49,7 +64,8 @@ def check(data: bytes) -> tuple[dict[str, str], dict, list[int]]:
         raise CheckpointError(f"it is no valid ONNX file ({str(error).strip().splitlines()[0][:160]})") from None
     graph = model.graph
     properties = _flatten(model.metadata_props)
-    missing = [key for key in ("model", "flavour", "format_version", "weights_sha256", "card") if key not in properties]
+    needed = ("model", "flavour", "format_version", "weights_sha256", "graph_sha256", "card")
+    missing = [key for key in needed if key not in properties]
     if missing:
         raise CheckpointError(f"it was not exported by dsb_fast: no metadata property {', '.join(missing)}")
     if properties["format_version"] != str(FORMAT_VERSION):
@@ -69,6 +85,8 @@ def check(data: bytes) -> tuple[dict[str, str], dict, list[int]]:
         values = onnx.numpy_helper.to_array(tensor)
         if values.dtype.kind == "f" and not math.isfinite(float(abs(values).max(initial=0))):
             raise CheckpointError(f"its weight {tensor.name[:60]!r} has values that are not finite")
+    if properties["graph_sha256"] != _digest(model):
+        raise CheckpointError("its graph is not the one that was exported (graph_sha256 does not fit)")
     _check_sizes(inferred)
     try:
         card = json.loads(properties["card"])

@@ -384,13 +384,15 @@ class Dataset:
 
     def close(self) -> None:
         """Give the folder back."""
-        if self._journal is not None:
-            with contextlib.suppress(OSError):
-                self.system.close(self._journal)
-            self._journal = None
-        if self.folder_fd >= 0:
-            os.close(self.folder_fd)
-            self.folder_fd = -1
+        journal, self._journal = self._journal, None
+        folder_fd, self.folder_fd = self.folder_fd, -1
+        try:
+            if journal is not None:
+                with contextlib.suppress(OSError):
+                    self.system.close(journal)
+        finally:
+            if folder_fd >= 0:
+                os.close(folder_fd)
 
     def __enter__(self):
         return self

@@ -107,7 +107,7 @@ def _check_samples(folder: str, manifest: dict, format_: writers.Format, plan: P
     generator = load(manifest["model"], _device(manifest), "fp32", checkpoint, card=card if checkpoint else None)
     if generator.info["weights_sha256"] != manifest["weights_sha256"]:
         raise VerificationError(
-            f"{folder}: made with other weights ({manifest['weights_sha256'][:16]}...) than these; name them (--checkpoint)"
+            f"{folder}: made with other weights ({manifest['weights_sha256'][:16]}...); --checkpoint names them"
         )
     options = generator.model.options(**manifest["options"])
     same = (

@@ -206,23 +206,23 @@ class Checkpoint:
         except (MemoryError, RecursionError):
             raise CheckpointError(f"{self.path}: it is nested too deeply to be a checkpoint") from None
 
-    def _build(self, length: int) -> bytes:
+    def _build(self, length: int) -> _cache.Graph:
         from ..export import ecg_graph, onnx_file
 
         card = replace(self.card, length=length)
         properties = onnx_file.metadata(
             NAME, "portable", self.weights_sha256, card.licence, card.citation, asdict(card)
         )
-        return ecg_graph.build(self.network(), length, properties).SerializeToString(deterministic=True)
+        return _cache.Graph(*onnx_file.serialise(ecg_graph.build(self.network(), length), properties))
 
-    def graph(self, length: int) -> bytes:
+    def graph(self, length: int) -> _cache.Graph:
         """The portable ONNX graph for signals of ``length`` points, from the cache where it is there and whole."""
         card = json.dumps(asdict(replace(self.card, length=length)), sort_keys=True)
         return _cache.graph(["ecg", "portable", self.weights_sha256, card], lambda: self._build(length))
 
     def export(self, path: str) -> None:
         """Write the graph to ``path``."""
-        _cache.write_atomically(path, self.graph(self.card.length))
+        _cache.write_atomically(path, self.graph(self.card.length).data)
 
     def release(self) -> None:
         """Let go of the file's bytes; they are read again if the network is needed after all."""
@@ -235,11 +235,12 @@ class ExportedGraph:
     def __init__(self, path: str, data: bytes):
         from ..export import onnx_file
 
-        self.path, self._data = path, data
+        self.path = path
         properties, values, shape = onnx_file.check(data)
         if properties["model"] != NAME:
             raise CheckpointError(f"it is a graph of {properties['model'][:60]!r}, not of {NAME}")
         self.weights_sha256 = properties["weights_sha256"]
+        self._graph = _cache.Graph(data, properties["graph_sha256"])
         assumed = values.pop("assumed", [])
         if not isinstance(assumed, list) or len(shape) != 2:
             raise CheckpointError("its model card does not fit its graph")
@@ -251,15 +252,15 @@ class ExportedGraph:
             raise CheckpointError(f"its model card says {self.card.length} points a lead, its graph {shape[1]}")
         self.is_published = self.weights_sha256 == PUBLISHED_SHA256
 
-    def graph(self, length: int) -> bytes:
+    def graph(self, length: int) -> _cache.Graph:
         """The file's bytes."""
         if length != self.card.length:
             raise InputError(f"{self.path}: exported for {self.card.length} points a lead, not for {length}")
-        return self._data
+        return self._graph
 
     def export(self, path: str) -> None:
         """Write the graph to ``path``."""
-        _cache.write_atomically(path, self._data)
+        _cache.write_atomically(path, self._graph.data)
 
     def release(self) -> None:
         """The bytes are the graph; they stay."""

@@ -1,0 +1,79 @@
+"""Where the package under test comes from, and a cache folder of the tests' own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DATA = Path(__file__).parent / "data"
+
+
+def pytest_configure(config):
+    """Refuse to test a source tree that is not what is installed: it lacks the extension and dsb_fast.export."""
+    import dsb_fast.export
+
+    from dsb_fast import _kernels
+
+    if _kernels.native is None and os.environ.get("DSB_NATIVE", "1") != "0":
+        raise pytest.UsageError("the compiled extension is not installed; pip install '.[cpu,test]' builds it")
+    assert Path(dsb_fast.export.__file__).name == "__init__.py"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory):
+    """Graphs are cached where no other run sees them."""
+    os.environ["DSB_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """tests/data."""
+    return DATA
+
+
+@pytest.fixture(scope="session")
+def generator():
+    """The published ECG model on the CPU."""
+    import dsb_fast
+
+    return dsb_fast.load("cardiovascular.ecg", device="cpu")
+
+
+@pytest.fixture
+def command(tmp_path):
+    """Run dsb-fast in an empty folder; returns the finished process (text)."""
+
+    def run(*arguments, env=None, check=None, cwd=None):
+        done = subprocess.run(
+            [sys.executable, "-m", "dsb_fast", *map(str, arguments)],
+            cwd=cwd or tmp_path,
+            env={**os.environ, **(env or {})},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        if check is not None:
+            assert done.returncode == check, done.stderr
+        return done
+
+    return run
+
+
+@pytest.fixture
+def one_line():
+    """Assert that a failed command said one line and return it."""
+
+    def check(done, status):
+        assert done.returncode == status, (done.returncode, done.stderr)
+        lines = done.stderr.strip().splitlines()
+        assert len(lines) == 1, done.stderr
+        assert "Traceback" not in done.stderr
+        return lines[0]
+
+    return check

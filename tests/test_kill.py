@@ -1,0 +1,70 @@
+"""Real kills: the process is ended at random moments and started again; the bytes are those of an undisturbed run."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from references.trees import tree
+
+COUNT = 60
+
+
+def _arguments(folder, format):
+    return [sys.executable, "-m", "dsb_fast", "generate", "cardiovascular.ecg", "-n", str(COUNT), "-o", str(folder),
+            "--format", format, "--shard-size", "4", "--batch-size", "2", "--seed", "3", "--device", "cpu"]  # fmt: skip
+
+
+def _whole(tmp_path_factory, format):
+    folder = tmp_path_factory.mktemp("whole") / format
+    begin = time.monotonic()
+    subprocess.run(_arguments(folder, format), check=True, capture_output=True)
+    return tree(folder), time.monotonic() - begin
+
+
+@pytest.mark.parametrize(("format", "kills"), [("asc", 16), ("npy", 14)])
+def test_kill_9_at_random_moments(tmp_path, tmp_path_factory, format, kills):
+    expected, seconds = _whole(tmp_path_factory, format)
+    moments = random.Random(format)
+    folder, killed = tmp_path / "d", 0
+    for attempt in range(kills * 6):
+        process = subprocess.Popen(_arguments(folder, format), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(moments.uniform(0.1, 1.05 * seconds))
+        process.kill()
+        if process.wait() == 0:  # done before the kill: begin another folder
+            assert tree(folder) == expected
+            folder = tmp_path / f"d{attempt}"
+        else:
+            assert process.returncode == -signal.SIGKILL
+            killed += 1
+            if killed == kills:
+                break
+    assert killed == kills
+    subprocess.run(_arguments(folder, format), check=True, capture_output=True)
+    assert tree(folder) == expected
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_and_terminated(tmp_path, tmp_path_factory, number, status):
+    expected, _ = _whole(tmp_path_factory, "asc")
+    folder = tmp_path / "d"
+    process = subprocess.Popen(
+        [a if a != str(COUNT) else "100000" for a in _arguments(folder, "asc")], stderr=subprocess.PIPE, text=True
+    )
+    for _ in range(600):
+        if (folder / "11.asc").exists():
+            break
+        time.sleep(0.02)
+    process.send_signal(number)
+    assert process.wait(30) == status
+    message = process.stderr.read().strip()
+    assert len(message.splitlines()) == 1 and "goes on" in message
+    left = [name for name in os.listdir(folder) if name.startswith(".dsb-tmp")]
+    assert not left
+    for name in ("0.asc", "7.asc", "11.asc"):
+        assert (folder / name).read_bytes() == expected[name]
