@@ -8,6 +8,8 @@ import os
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from ._files import write_atomically
+
 
 def folder() -> str:
     """``DSB_CACHE_DIR``, or dsb_fast in the user's cache folder."""
@@ -28,19 +30,6 @@ def _exporter_digest() -> bytes:
             with open(os.path.join(place, name), "rb") as file:
                 digest.update(hashlib.sha256(file.read()).digest())
     return digest.digest()
-
-
-def write_atomically(path: str, data: bytes) -> None:
-    """Write ``data`` to ``path`` so that the name never holds half of it."""
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
 
 
 class Graph(NamedTuple):

@@ -9,8 +9,8 @@ import numpy as np
 from . import _signal_file
 from ._bulk.plan import Shard
 from ._bulk.writers import FormatContext, find
-from ._cache import write_atomically
 from ._errors import InputError
+from ._files import write_atomically
 from .leads import LEADS_8, LEADS_12, derive_12
 
 

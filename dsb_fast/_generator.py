@@ -21,13 +21,13 @@ class Generator:
 
     def __init__(self, model, device: str = "auto", precision: str = "fp32"):
         self.model = model
-        backend, number = _backends.choose(device, precision)
+        _backends.candidates(device, precision)  # a wrong device is reported before anything is read
         self.precision = precision
         _kernels.active_variant()  # a variant that was forced and can't run is an error now, not at the first sample
-        self._open = lambda graph: backend(graph, precision, number)
         graph = model.source.graph(model.card.length)
         model.source.release()
-        self._backends = {model.card.length: self._open(graph.data)}
+        backend, self._open = _backends.open_first(graph.data, device, precision)
+        self._backends = {model.card.length: backend}
         self.graph_sha256 = graph.sha256  # weights derived at export are part of a sample's identity
 
     @property

@@ -8,8 +8,8 @@ import textwrap
 
 import numpy as np
 
-from ._cache import write_atomically
 from ._errors import InputError, MissingDependencyError
+from ._files import write_atomically
 from ._signal_file import Recording
 from .leads import LEADS_8, LEADS_12, derive_12
 

@@ -90,7 +90,7 @@ def check(data: bytes) -> tuple[dict[str, str], dict, list[int]]:
     _check_sizes(inferred)
     try:
         card = json.loads(properties["card"])
-    except ValueError:
+    except (ValueError, RecursionError):
         card = None
     if not isinstance(card, dict):
         raise CheckpointError("its metadata property card is not a JSON object")

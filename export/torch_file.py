@@ -10,18 +10,17 @@ import hashlib
 import io
 import math
 import os
-import stat
 import struct
 import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dsb_fast._errors import CheckpointError
+from dsb_fast._files import read_regular
 
 from . import pickle_data
 
@@ -251,25 +250,14 @@ def parse(data: bytes) -> Any:
     raise CheckpointError("it is no PyTorch checkpoint (neither zip nor pickle)")
 
 
-def read_file(path: str | os.PathLike) -> tuple[bytes, str]:
-    """The bytes of a regular file and their SHA-256. Raises CheckpointError."""
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise CheckpointError(f"{path}: not a regular file; give a checkpoint or an exported ONNX file")
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"{path}: {error.strerror}") from None
-    return data, hashlib.sha256(data).hexdigest()
-
-
 def load(path: str | os.PathLike) -> tuple[Any, str]:
     """The object tree of the checkpoint ``path`` and the file's SHA-256.
 
     Raises CheckpointError, one line that begins with the path, for anything but a whole and harmless checkpoint.
     """
-    data, digest = read_file(path)
+    data = read_regular(path)
     try:
-        return parse(data), digest
+        return parse(data), hashlib.sha256(data).hexdigest()
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
     except (MemoryError, RecursionError):

@@ -23,14 +23,15 @@ def _arguments(folder, format):
 def _whole(tmp_path_factory, format):
     folder = tmp_path_factory.mktemp("whole") / format
     begin = time.monotonic()
-    subprocess.run(_arguments(folder, format), check=True, capture_output=True)
+    subprocess.run(_arguments(folder, format), check=True, capture_output=True, cwd=folder.parent)
     return tree(folder), time.monotonic() - begin
 
 
 @pytest.mark.parametrize(("format", "kills"), [("asc", 16), ("npy", 14)])
-def test_kill_9_at_random_moments(tmp_path, tmp_path_factory, format, kills):
+def test_kill_9_at_random_moments(tmp_path, tmp_path_factory, monkeypatch, format, kills):
     expected, seconds = _whole(tmp_path_factory, format)
     moments = random.Random(format)
+    monkeypatch.chdir(tmp_path)  # "python -m" from the repository would run the source tree
     folder, killed = tmp_path / "d", 0
     for attempt in range(kills * 6):
         process = subprocess.Popen(_arguments(folder, format), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -54,7 +55,10 @@ def test_interrupted_and_terminated(tmp_path, tmp_path_factory, number, status):
     expected, _ = _whole(tmp_path_factory, "asc")
     folder = tmp_path / "d"
     process = subprocess.Popen(
-        [a if a != str(COUNT) else "100000" for a in _arguments(folder, "asc")], stderr=subprocess.PIPE, text=True
+        [a if a != str(COUNT) else "100000" for a in _arguments(folder, "asc")],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     for _ in range(600):
         if (folder / "11.asc").exists():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import doctest
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,3 +54,10 @@ def test_every_command_is_documented():
     text = (ROOT / "docs/command-line.md").read_text()
     for name in COMMANDS:
         assert f"dsb-fast {name}" in text
+
+
+def test_examples_run(tmp_path):
+    for path in sorted((ROOT / "examples").glob("*.py")):
+        done = subprocess.run([sys.executable, path], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout

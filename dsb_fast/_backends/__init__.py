@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+
 from .._errors import DeviceError
 from .base import Backend, Device
 from .onnx_runtime import CudaBackend, OnnxRuntimeCpuBackend
@@ -11,13 +14,29 @@ BACKENDS: tuple[type[Backend], ...] = (CudaBackend, OnnxRuntimeCpuBackend, OpenV
 PRECISIONS = ("fp32", "fp16", "bf16")
 
 
+def open_first(graph: bytes, device: str, precision: str) -> tuple[Backend, Callable[[bytes], Backend]]:
+    """``graph`` on the best of ``device``'s backends that starts, and how to open another graph on the same.
+
+    A backend that ``auto`` would have preferred and that does not start is reported as a warning of logger dsb_fast.
+    """
+    able = candidates(device, precision)
+    for kind, number in able:
+        try:
+            return kind(graph, precision, number), lambda other: kind(other, precision, number)  # noqa: B023
+        except DeviceError as error:
+            if kind is able[-1][0]:
+                raise
+            logging.getLogger("dsb_fast").warning("%s; going on with %s", error, able[-1][0].device)
+    raise AssertionError("candidates is never empty")
+
+
 def devices() -> list[Device]:
     """Every device this version knows, best first, with whether it is there and, if not, why."""
     return [backend.probe() for backend in BACKENDS]
 
 
-def choose(device: str, precision: str) -> tuple[type[Backend], str]:
-    """The backend class for ``device`` and the device's own number or ''. Raises DeviceError."""
+def candidates(device: str, precision: str) -> list[tuple[type[Backend], str]]:
+    """Backend classes for ``device``, best first, each with the device's own number or ''. Raises DeviceError."""
     if precision not in PRECISIONS:
         raise DeviceError(f"precision: '{precision}' is not known; there are {', '.join(PRECISIONS)}")
     if not isinstance(device, str):
@@ -25,9 +44,9 @@ def choose(device: str, precision: str) -> tuple[type[Backend], str]:
             f"device: {device!r} is not a device name; there are auto, {', '.join(b.device for b in BACKENDS)}"
         )
     if device == "auto":
-        for backend in BACKENDS:
-            if backend.auto and precision in backend.precisions and backend.probe().available:
-                return backend, ""
+        able = [b for b in BACKENDS if b.auto and precision in b.precisions and b.probe().available]
+        if able:
+            return [(backend, "") for backend in able]
         reasons = "; ".join(f"{d.device}: {d.reason}" for d in devices() if d.reason)
         raise DeviceError(f"device auto: nothing can run {precision} here ({reasons})")
     name, _, number = device.partition(":")
@@ -41,5 +60,5 @@ def choose(device: str, precision: str) -> tuple[type[Backend], str]:
             raise DeviceError(f"device {device}: {found.reason}")
         if precision not in backend.precisions:
             raise DeviceError(f"precision {precision}: device {name} runs {', '.join(backend.precisions)}")
-        return backend, number
+        return [(backend, number)]
     raise DeviceError(f"device: '{device}' is not known; there are auto, {', '.join(b.device for b in BACKENDS)}")

@@ -104,7 +104,7 @@ def _check_samples(folder: str, manifest: dict, format_: writers.Format, plan: P
         "unit": manifest.get("scale_unit"),
         "sampling_rate_hz": manifest.get("sampling_rate_hz"),
     }
-    generator = load(manifest["model"], _device(manifest), "fp32", checkpoint, card=card if checkpoint else None)
+    generator = load(manifest["model"], _device(manifest), "fp32", checkpoint, card=card)
     if generator.info["weights_sha256"] != manifest["weights_sha256"]:
         raise VerificationError(
             f"{folder}: made with other weights ({manifest['weights_sha256'][:16]}...); --checkpoint names them"

@@ -68,11 +68,15 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"dsb-fast: {text}\n")
         return getattr(error, "exit_status", 1)
     except KeyboardInterrupt:
-        sys.stderr.write("dsb-fast: interrupted; the same command goes on where it stopped\n")
+        sys.stderr.write(f"dsb-fast: interrupted{_goes_on(arguments)}\n")
         return 130
     except Terminated:
-        sys.stderr.write("dsb-fast: terminated; the same command goes on where it stopped\n")
+        sys.stderr.write(f"dsb-fast: terminated{_goes_on(arguments)}\n")
         return 143
+
+
+def _goes_on(arguments: list[str]) -> str:
+    return "; the same command goes on where it stopped" if arguments[:1] == ["generate"] else ""
 
 
 def _one_line(error: BaseException) -> str:

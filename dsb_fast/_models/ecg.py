@@ -12,7 +12,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from .. import _cache, _kernels, leads, random
+from .. import _cache, _files, _kernels, leads, random
 from .._errors import CheckpointError, GenerationError, InputError, ModelError
 
 NAME = "cardiovascular.ecg"
@@ -195,8 +195,7 @@ class Checkpoint:
 
         data = self._data
         if data is None:
-            with open(self.path, "rb") as file:
-                data = file.read()
+            data = _files.read_regular(self.path)
             if hashlib.sha256(data).hexdigest() != self.weights_sha256:
                 raise CheckpointError(f"{self.path}: the file has changed since it was loaded; load it again")
         try:
@@ -222,7 +221,7 @@ class Checkpoint:
 
     def export(self, path: str) -> None:
         """Write the graph to ``path``."""
-        _cache.write_atomically(path, self.graph(self.card.length).data)
+        _files.write_atomically(path, self.graph(self.card.length).data)
 
     def release(self) -> None:
         """Let go of the file's bytes; they are read again if the network is needed after all."""
@@ -260,7 +259,7 @@ class ExportedGraph:
 
     def export(self, path: str) -> None:
         """Write the graph to ``path``."""
-        _cache.write_atomically(path, self._graph.data)
+        _files.write_atomically(path, self._graph.data)
 
     def release(self) -> None:
         """The bytes are the graph; they stay."""
@@ -274,14 +273,7 @@ def open_checkpoint(path: str | None, values: dict | None = None) -> Checkpoint 
     values = dict(values or {})
     published = path is None
     path = published_checkpoint() if published else os.fspath(path)
-    try:
-        if not os.path.isfile(path):
-            what = "not a regular file" if os.path.exists(path) else "no such file"
-            raise CheckpointError(f"{path}: {what}; give a checkpoint or an exported ONNX file")
-        with open(path, "rb") as file:
-            data = file.read()
-    except OSError as error:
-        raise CheckpointError(f"{path}: {error.strerror}") from None
+    data = _files.read_regular(path)
     if not published and os.path.isfile(path + ".card.json"):
         values = {**_read_card(path + ".card.json"), **values}
     if data[:1] not in (b"P", b"\x80") and path.lower().endswith(".onnx"):

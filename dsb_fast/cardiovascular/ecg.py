@@ -18,7 +18,7 @@ def generate(num_ecg, out_dir, start_id=0, device="cpu", *, run_device=None, see
     ``device`` (or ``run_device``, the name in deepfake-ecg): "cpu", "cuda", "cuda:1". ``seed``: from 0 to 2**64 - 1;
     left out, one is drawn and reported on standard error. File ``<id>.asc`` is sample ``id`` of the seed.
     """
-    from .. import _cache, _kernels
+    from .. import _files, _kernels
     from .._api import load
     from .._cli.common import progress_bar
 
@@ -36,7 +36,7 @@ def generate(num_ecg, out_dir, start_id=0, device="cpu", *, run_device=None, see
     number = start
     for batch in generator.stream(count, seed=seed, start=start):
         for sample in batch:
-            _cache.write_atomically(os.path.join(out_dir, f"{number}.asc"), _kernels.rows_as_text(sample, " "))
+            _files.write_atomically(os.path.join(out_dir, f"{number}.asc"), _kernels.rows_as_text(sample, " "))
             number += 1
         if progress:
             progress(number - start, count)
