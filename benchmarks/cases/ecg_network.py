@@ -1,0 +1,89 @@
+"""The network on all cores: noise drawn, signal computed, int16 microvolts out, nothing written."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import ecg_peers
+import numpy as np
+import published_onnx
+from dsb_fast.export import reference
+from harness import Alternative, Comparison, Missing, WrongAnswer
+
+import dsb_fast
+from dsb_fast._models import ecg
+
+SUMMARY = "noise, network, int16 microvolts on all cores: dsb_fast against ONNX Runtime, OpenVINO and torch"
+COUNT = "ECGs an alternative makes in a round (256; rounded up to whole batches of 32)"
+TOLERANCE = 1e-4
+_BASELINE = "ONNX Runtime, plain export"
+_BLOCK = max(ecg_peers.BATCHES)
+
+
+def _contenders(missing: dict[str, str]) -> dict[str, list]:
+    """Every peer with its settings to choose from; peers that are not here are named in ``missing``."""
+    network = ecg.open_checkpoint(None).network()
+    generator = dsb_fast.load(ecg.NAME, device="cpu")
+    portable = ecg.open_checkpoint(None).graph(5000)
+    if find_spec("onnxruntime") is None:
+        raise Missing(f"{_BASELINE}: onnxruntime is not installed; pip install '.[cpu]'")
+    contenders = {
+        "dsb_fast": [ecg_peers.DsbFast(generator)],
+        _BASELINE: ecg_peers.onnx_runtime(published_onnx.build(network)),
+        "ONNX Runtime, portable graph": ecg_peers.onnx_runtime(portable),
+    }
+    if find_spec("openvino") is None:
+        missing["OpenVINO"] = "openvino is not installed; pip install '.[bench]'"
+    else:
+        contenders["OpenVINO f32, portable graph"] = ecg_peers.openvino(portable)
+    contenders["torch, as published"] = [ecg_peers.Torch(network)]
+    return contenders
+
+
+def _check(contenders: dict[str, list]) -> float:
+    """Worst error of any setting's signal. Raises WrongAnswer above the tolerance, DsbError without torch."""
+    noise = ecg_peers.draw(0, _BLOCK)
+    expected = reference.signal(ecg.open_checkpoint(None).network(), noise)
+    worst = 0.0
+    for name, peers in contenders.items():
+        for peer in peers:
+            error = float(np.abs(peer.signal(noise) - expected).max())
+            if not error <= TOLERANCE:
+                raise WrongAnswer(f"{name} ({peer.setting}): signal {error:.2e} from float64 torch, above {TOLERANCE}")
+            worst = max(worst, error)
+    ours = dsb_fast.load(ecg.NAME, device="cpu").sample(_BLOCK, seed=0)
+    if np.abs(ours - np.trunc(expected * ecg_peers.SCALE)).max() > 1:
+        raise WrongAnswer("dsb_fast.load(...).sample is more than 1 microvolt from float64 torch")
+    return worst
+
+
+def _best(name: str, peers: list, count: int) -> Alternative:
+    """The fastest setting of a short, interleaved trial; the others are dropped."""
+    peer = peers[0]
+    if len(peers) > 1:
+        trials = [Alternative(p.setting, lambda p=p: p.run(2 * _BLOCK)) for p in peers]
+        for trial in trials:
+            trial.seconds()
+        fastest = [min(seconds) for seconds in zip(*([t.seconds() for t in trials] for _ in range(3)), strict=True)]
+        peer = peers[fastest.index(min(fastest))]
+    return Alternative(name, lambda: peer.run(count), count, setting=peer.setting)
+
+
+def prepare(count: int | None) -> Comparison:
+    """Every setting of every peer is checked, then each peer's best setting is chosen."""
+    count = -(-(count or 256) // _BLOCK) * _BLOCK
+    missing: dict[str, str] = {}
+    contenders = _contenders(missing)
+    worst = _check(contenders)
+    alternatives = []
+    while contenders:
+        name = next(iter(contenders))
+        alternatives.append(_best(name, contenders.pop(name), count))
+    return Comparison(
+        "ECG/s",
+        _BASELINE,
+        alternatives,
+        f"every setting's signal within {worst:.1e} of float64 torch over {_BLOCK} samples (bound {TOLERANCE})",
+        missing,
+        note="other settings than dsb_fast's are the best of a short trial; the ONNX peers draw noise with dsb_fast",
+    )

@@ -1,0 +1,136 @@
+"""Ways to run the ECG network on the CPU, each with noise drawn in numbered order and int16 microvolts out.
+
+The ONNX peers get dsb_fast's own noise generator and conversion, which favours them: only the network differs.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from machine import cores
+
+from dsb_fast import _kernels, random
+
+SHAPE = (8, 5000)
+SCALE = 6000.0
+BATCHES = (1, 8, 32)
+
+
+def draw(first: int, count: int) -> np.ndarray:
+    """Noise of the samples ``first`` to ``first + count - 1`` of seed 0, on the calling thread."""
+    return random.uniform(0, first, count, SHAPE, low=-1.0, high=1.0, threads=1)
+
+
+def microvolts(signal: np.ndarray) -> np.ndarray:
+    """int16 of ``signal``, on the calling thread."""
+    out = np.empty(signal.shape, np.int16)
+    if not _kernels.microvolt(np.ascontiguousarray(signal), SCALE, out):
+        raise FloatingPointError("the network's output has values that are not numbers")
+    return out
+
+
+class DsbFast:
+    """``Generator.stream`` with its defaults."""
+
+    setting = "defaults"
+
+    def __init__(self, generator):
+        self._generator = generator
+
+    def signal(self, noise):
+        return self._generator.run(noise=noise)["signal"]
+
+    def run(self, count):
+        for _ in self._generator.stream(count, seed=0):
+            pass
+
+
+class OnnxRuntime:
+    """``calls`` threads that each run whole batches, and ``intra_op`` threads inside a call."""
+
+    def __init__(self, graph: bytes, calls: int, intra_op: int, batch: int):
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = intra_op, 1
+        self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self._calls, self._batch = calls, batch
+        self.setting = f"{calls} x intra_op={intra_op}, batch {batch}"
+
+    def signal(self, noise):
+        parts = [self._session.run(None, {"noise": part})[0] for part in np.split(noise, len(noise) // self._batch)]
+        return np.concatenate(parts)
+
+    def _one(self, first):
+        microvolts(self._session.run(None, {"noise": draw(first, self._batch)})[0])
+
+    def run(self, count):
+        firsts = range(0, count, self._batch)
+        if self._calls == 1:
+            for first in firsts:
+                self._one(first)
+            return
+        with ThreadPoolExecutor(self._calls) as pool:
+            list(pool.map(self._one, firsts))
+
+
+def onnx_runtime(graph: bytes) -> list[OnnxRuntime]:
+    """One session over all cores or a single-threaded call a core, at every batch size."""
+    shares = [(1, cores())] if cores() == 1 else [(1, cores()), (cores(), 1)]
+    return [OnnxRuntime(graph, *share, batch) for share in shares for batch in BATCHES]
+
+
+class OpenVino:
+    """OpenVINO's throughput mode in float32: a static batch, as many asynchronous requests as it asks for."""
+
+    def __init__(self, graph: bytes, batch: int):
+        import openvino
+
+        core = openvino.Core()
+        model = core.read_model(graph)
+        model.reshape([batch, *SHAPE])
+        settings = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}
+        self._model = core.compile_model(model, "CPU", settings)
+        self._queue = openvino.AsyncInferQueue(self._model)
+        self._queue.set_callback(self._done)
+        self._batch, self._made = batch, 0
+        self.setting = f"THROUGHPUT, {len(self._queue)} requests, batch {batch}"
+
+    def signal(self, noise):
+        request = self._model.create_infer_request()
+        parts = [np.array(request.infer([part])[0]) for part in np.split(noise, len(noise) // self._batch)]
+        return np.concatenate(parts)
+
+    def _done(self, request, noise):  # the queue hands the noise back: it is shared, so it has to live until now
+        self._made += len(microvolts(request.get_output_tensor().data))
+
+    def run(self, count):
+        self._made = 0
+        for first in range(0, count, self._batch):
+            noise = draw(first, self._batch)
+            self._queue.start_async([noise], noise, share_inputs=True)
+        self._queue.wait_all()
+        if self._made != count:
+            raise RuntimeError(f"OpenVINO finished {self._made} of {count} samples")
+
+
+def openvino(graph: bytes) -> list[OpenVino]:
+    """Every batch size."""
+    return [OpenVino(graph, batch) for batch in BATCHES]
+
+
+class Torch:
+    """The network as published, eager, in batches of 32 under inference_mode; its own noise."""
+
+    def __init__(self, network, batch: int = 32):
+        from published_torch import PublishedNetwork
+
+        self._network, self._batch = PublishedNetwork(network), batch
+        self.setting = f"eager, inference_mode, batch {batch}"
+
+    def signal(self, noise):
+        return self._network.signal(noise)
+
+    def run(self, count):
+        self._network.generate(count, self._batch)

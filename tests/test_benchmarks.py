@@ -1,0 +1,155 @@
+"""The harness runs, checks and reports; no test looks at a timing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CASES = sorted(path.stem for path in (ROOT / "benchmarks" / "cases").glob("*.py"))
+
+
+def run(program: str, *words, cwd) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(ROOT / "benchmarks" / program), *map(str, words)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["teext"], "'teext' is not known"),
+        (["text", "netwrok"], "'netwrok' is not known"),
+        ([], "none was named"),
+        (["text", "--rounds", "0"], "--rounds: 0"),
+        (["text", "--rounds", "many"], "--rounds"),
+        (["text", "--json", "no/such/folder/x.json"], "does not exist"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_status_2(words, said, tmp_path):
+    done = run("run.py", *words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert said in done.stderr
+
+
+def test_an_unknown_case_is_told_the_known_ones(tmp_path):
+    done = run("run.py", "teext", cwd=tmp_path)
+    assert all(name in done.stderr for name in CASES)
+
+
+def test_list_names_every_case(tmp_path):
+    done = run("run.py", "--list", cwd=tmp_path)
+    assert done.returncode == 0
+    assert [line.split()[0] for line in done.stdout.splitlines()] == CASES
+    assert {"ecg_network", "ecg_process", "memory", "philox", "startup", "text"} <= set(CASES)
+
+
+def test_cases_are_checked_timed_and_written(tmp_path):
+    done = run("run.py", "text", "philox", "--rounds", 1, "--count", 1, "--json", "out.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    document = json.loads((tmp_path / "out.json").read_text())
+    assert {"date", "machine", "packages", "variant", "commit", "cases"} <= set(document)
+    assert document["variant"] in done.stdout
+    assert list(document["cases"]) == ["text", "philox"]
+    for result in document["cases"].values():
+        names = [row["name"] for row in result["alternatives"]]
+        assert result["baseline"] in names
+        assert "dsb_fast" in names
+        assert result["checked"]
+        assert len(result["fma_gflops"]["values"]) == result["rounds"] == 1
+        for row in result["alternatives"]:
+            assert row["name"] in done.stdout
+            assert row["min"] <= row["median"] <= row["max"]
+            assert len(row["values"]) == 1
+        base = next(row for row in result["alternatives"] if row["name"] == result["baseline"])
+        assert base["ratio"] == {"median": 1, "min": 1, "max": 1}
+
+
+def test_a_wrong_answer_fails_before_anything_is_timed(tmp_path):
+    code = f"""
+import sys
+sys.path.insert(0, {str(ROOT / "benchmarks")!r})
+from dsb_fast import _kernels
+right = _kernels.rows_as_text
+_kernels.rows_as_text = lambda *words: right(*words).replace(b"7", b"1")
+import run
+sys.exit(run.main(["text", "--rounds", "1", "--count", "1"]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == ["benchmarks: text: wrong answer: rows_as_text differs from savetxt in sample 0"]
+    assert "min..max" not in done.stdout
+
+
+def test_a_missing_baseline_is_one_line(tmp_path):
+    code = f"""
+import sys
+sys.path.insert(0, {str(ROOT / "benchmarks")!r})
+import importlib.util
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name == "deepfakeecg" else find(name, *rest)
+import run
+sys.exit(run.main(["ecg_process", "--rounds", "1"]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "baseline missing" in done.stderr
+
+
+def test_ratios_are_taken_round_by_round(tmp_path):
+    """A machine that is half as fast in the second round leaves every ratio as it is."""
+    code = f"""
+import sys
+sys.path.insert(0, {str(ROOT / "benchmarks")!r})
+import harness
+spent = {{"slow": iter([4.0, 8.0, 4.0]), "fast": iter([1.0, 2.0, 1.0])}}
+class Fixed(harness.Alternative):
+    def seconds(self):
+        order.append(self.name)
+        return next(spent[self.name])
+order = []
+both = [Fixed("slow", None, 8), Fixed("fast", None, 8)]
+result = harness.interleave(harness.Comparison("x/s", "slow", both, "", warm=True), 3, lambda: 1.0, pause=0)
+assert order == ["slow", "fast", "fast", "slow", "slow", "fast"], order
+slow, fast = result["alternatives"]
+assert slow["values"] == [2.0, 1.0, 2.0] and fast["values"] == [8.0, 4.0, 8.0]
+assert fast["ratio"] == {{"median": 4.0, "min": 4.0, "max": 4.0}}, fast
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_gpu_check_dry_run(tmp_path):
+    done = run("gpu_check", "--dry-run", "--samples", 2, "--json", "gpu.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    document = json.loads((tmp_path / "gpu.json").read_text())
+    assert document["dry_run"]
+    assert document["missing"] == {}
+    assert all(row["holds"] for row in document["parity"] if row["required"])
+    names = [row["name"] for row in document["speed"]["alternatives"]]
+    assert all(name in done.stdout for name in names)
+    assert {"original in torch, batch 1", "original in torch, batch 32", "dsb_fast cpu"} <= set(names)
+
+
+def test_gpu_check_runs_an_exported_graph_and_names_what_is_missing(tmp_path):
+    import dsb_fast
+
+    dsb_fast.load("cardiovascular.ecg", device="cpu").model.source.export(str(tmp_path / "ecg.onnx"))
+    words = ("--dry-run", "--samples", 2, "--model", "ecg.onnx", "--checkpoint", "ecg.onnx", "--json", "gpu.json")
+    done = run("gpu_check", *words, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    document = json.loads((tmp_path / "gpu.json").read_text())
+    assert "needs a checkpoint" in document["missing"]["weights for torch"]
+    assert "missing: weights for torch" in done.stdout
+    assert [row["name"] for row in document["parity"]] == ["cpu (dry run) against cpu"]
+
+
+def test_gpu_check_refuses_a_file_that_is_not_there(tmp_path):
+    done = run("gpu_check", "--model", "absent.onnx", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (2, "gpu_check: absent.onnx: no such file\n")
