@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from importlib import import_module
 
 from ._errors import ModelError
 from ._models import REGISTERED, by_category
@@ -23,22 +22,22 @@ def load(model, device: str = "auto", precision: str = "fp32", checkpoint=None, 
     ['I', 'II', 'V1', 'V2', 'V3', 'V4', 'V5', 'V6']
     """
     from ._generator import Generator
-    from ._models import ecg
+    from ._models.ecg import EcgModel
+    from ._models.ecg_source import open_source
 
     name = os.fspath(model) if isinstance(model, (str, os.PathLike)) else None
     if name is None:
         raise ModelError(f"model: {model!r} is neither a name nor a path")
     if name in REGISTERED:
-        opener = import_module(REGISTERED[name].module)
-        source = opener.open_checkpoint(checkpoint, card)
+        source = open_source(checkpoint, card)
     else:
         if not os.path.exists(name):
             known = ", ".join(REGISTERED)
             raise ModelError(f"model: '{name}' is neither a registered model ({known}) nor a file")
         if checkpoint is not None:
             raise ModelError(f"checkpoint: '{name}' is a file itself; give one or the other")
-        opener, source = ecg, ecg.open_checkpoint(name, card)
-    return Generator(opener.EcgModel(source), device, precision)
+        source = open_source(name, card)
+    return Generator(EcgModel(source), device, precision)
 
 
 def models() -> dict[str, list[str]]:

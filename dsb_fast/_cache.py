@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
+import tempfile
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from ._files import write_atomically
+from ._files import sha256_of, write_atomically
 
 
 def folder() -> str:
@@ -33,10 +33,54 @@ def _exporter_digest() -> bytes:
 
 
 class Graph(NamedTuple):
-    """A serialised ONNX model, and the digest of what it computes: the model without its metadata properties."""
+    """An ONNX model ready to open, and the digest of what it computes (the model without its metadata properties).
 
-    data: bytes
+    ``model`` is either the serialised model or the path of one whose weights lie in a file beside it: ONNX Runtime maps
+    those instead of copying them, which halves start-up and lets processes share them.
+    """
+
+    model: bytes | str
     sha256: str
+
+
+def _weights_name(path: str) -> str:
+    return os.path.basename(path)[: -len(".onnx")] + ".weights"
+
+
+def _read(path: str) -> Graph | None:
+    """The entry ``path`` if both its files have the digests noted beside them."""
+    try:
+        with open(path + ".sha256", "rb") as file:
+            model, weights, graph_sha256 = file.read(256).decode("ascii", "replace").split()
+        whole = sha256_of(path) == model and sha256_of(_beside(path)) == weights
+    except (OSError, ValueError):  # CheckpointError is one
+        return None
+    return Graph(path, graph_sha256) if whole else None
+
+
+def _beside(path: str) -> str:
+    return os.path.join(os.path.dirname(path), _weights_name(path))
+
+
+def _store(path: str, built: Graph) -> Graph:
+    """Write an entry: weights, model, note, each by a temporary name; a reader trusts it only with the note."""
+    import onnx
+
+    os.makedirs(folder(), exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="building-", dir=folder()) as place:
+        inside = os.path.join(place, os.path.basename(path))
+        onnx.save_model(
+            onnx.load_model_from_string(built.model),
+            inside,
+            save_as_external_data=True,
+            location=_weights_name(path),
+            size_threshold=1024,
+        )
+        note = f"{sha256_of(inside)} {sha256_of(_beside(inside))} {built.sha256}\n"
+        os.replace(_beside(inside), _beside(path))
+        os.replace(inside, path)
+    write_atomically(path + ".sha256", note.encode())
+    return Graph(path, built.sha256)
 
 
 def graph(key: Sequence[str], build: Callable[[], Graph]) -> Graph:
@@ -48,16 +92,10 @@ def graph(key: Sequence[str], build: Callable[[], Graph]) -> Graph:
     for part in key:
         digest.update(hashlib.sha256(part.encode()).digest())
     path = os.path.join(folder(), f"{key[0]}-{digest.hexdigest()[:32]}.onnx")
-    with contextlib.suppress(OSError):
-        with open(path + ".sha256", "rb") as file:
-            recorded = file.read(256).decode("ascii", "replace").split()
-        with open(path, "rb") as file:
-            data = file.read()
-        if len(recorded) == 2 and recorded[0] == hashlib.sha256(data).hexdigest():
-            return Graph(data, recorded[1])
+    if found := _read(path):
+        return found
     built = build()
-    with contextlib.suppress(OSError):
-        os.makedirs(folder(), exist_ok=True)
-        write_atomically(path, built.data)
-        write_atomically(path + ".sha256", f"{hashlib.sha256(built.data).hexdigest()} {built.sha256}\n".encode())
-    return built
+    try:
+        return _store(path, built)
+    except OSError:
+        return built

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import stat
 import threading
@@ -10,16 +11,32 @@ import threading
 from ._errors import CheckpointError
 
 
-def read_regular(path: str | os.PathLike) -> bytes:
-    """The bytes of a regular file. Raises CheckpointError for a folder, a pipe, or a file that can't be read."""
+@contextlib.contextmanager
+def _open_regular(path: str | os.PathLike):
+    """A regular file for reading. Raises CheckpointError for a folder, a pipe, or a file that can't be read."""
     path = os.fspath(path)
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise CheckpointError(f"{path}: not a regular file; give a checkpoint or an exported ONNX file")
-        with open(path, "rb") as file:
-            return file.read()
+        with open(path, "rb", buffering=0) as file:
+            yield file
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror}; give a checkpoint or an exported ONNX file") from None
+
+
+def read_regular(path: str | os.PathLike) -> bytes:
+    """The bytes of a regular file. Raises CheckpointError."""
+    with _open_regular(path) as file:
+        return file.read()
+
+
+def sha256_of(path: str | os.PathLike) -> str:
+    """SHA-256 of a regular file, through one small buffer. Raises CheckpointError."""
+    digest, buffer = hashlib.sha256(), memoryview(bytearray(1 << 18))
+    with _open_regular(path) as file:
+        while size := file.readinto(buffer):
+            digest.update(buffer[:size])
+    return digest.hexdigest()
 
 
 def write_atomically(path: str | os.PathLike, data: bytes) -> None:

@@ -25,8 +25,8 @@ class Generator:
         self.precision = precision
         _kernels.active_variant()  # a variant that was forced and can't run is an error now, not at the first sample
         graph = model.source.graph(model.card.length)
-        model.source.release()
-        backend, self._open = _backends.open_first(graph.data, device, precision)
+        backend, self._open = _backends.open_first(graph.model, device, precision)
+        model.source.confirm()
         self._backends = {model.card.length: backend}
         self.graph_sha256 = graph.sha256  # weights derived at export are part of a sample's identity
 
@@ -105,7 +105,7 @@ class Generator:
         arrays = self.model.check_run_inputs(inputs)
         length = next(iter(arrays.values())).shape[-1]
         if length not in self._backends:
-            self._backends[length] = self._open(self.model.source.graph(length).data)
+            self._backends[length] = self._open(self.model.source.graph(length).model)
         return self._backends[length].run(arrays)
 
     @property

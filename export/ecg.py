@@ -27,7 +27,8 @@ def check(path: str, network, samples: int = 4) -> float:
 def main(arguments: list[str] | None = None) -> int:
     """Run the program; returns the exit status."""
     from dsb_fast._errors import DsbError, MissingDependencyError
-    from dsb_fast._models import ecg
+    from dsb_fast._models.ecg import card_values
+    from dsb_fast._models.ecg_source import open_source
 
     parser = argparse.ArgumentParser(prog="dsb_fast.export.ecg", description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--output", required=True, metavar="FILE.onnx")
@@ -38,11 +39,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--samples", type=int, default=4, help="how many samples the check compares (default 4)")
     args = parser.parse_args(arguments)
     try:
-        source = ecg.open_checkpoint(args.checkpoint, ecg.card_values(args.card))
+        source = open_source(args.checkpoint, card_values(args.card))
         source.export(args.output)
         print(f"{args.output}: written")
         try:
-            worst = check(args.output, source.network(), args.samples)
+            worst = check(args.output, source.network, args.samples)
         except MissingDependencyError as error:
             print(f"{args.output}: not checked: {error}", file=sys.stderr)
             return 0

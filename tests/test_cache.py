@@ -27,14 +27,15 @@ def _digest():
 def test_second_load_builds_nothing(cache):
     folder, built = cache
     assert _digest() == _digest() and len(built) == 1
-    assert sorted(name.rpartition(".")[2] for name in os.listdir(folder)) == ["onnx", "sha256"]
+    assert sorted(name.rpartition(".")[2] for name in os.listdir(folder)) == ["onnx", "sha256", "weights"]
 
 
-@pytest.mark.parametrize("hurt", ["flip", "cut", "empty", "no_digest", "wrong_digest", "both"])
-def test_damaged_entry_is_rebuilt(cache, hurt):
+@pytest.mark.parametrize("part", ["onnx", "weights"])
+@pytest.mark.parametrize("hurt", ["flip", "cut", "empty", "no_digest", "wrong_digest", "absent"])
+def test_damaged_entry_is_rebuilt(cache, hurt, part):
     folder, built = cache
     first = _digest()
-    graph = next(folder.glob("*.onnx"))
+    graph = next(folder.glob(f"*.{part}"))
     note = next(folder.glob("*.sha256"))
     raw = bytearray(graph.read_bytes())
     raw[len(raw) // 2] ^= 1
@@ -42,8 +43,8 @@ def test_damaged_entry_is_rebuilt(cache, hurt):
     {
         "flip": lambda: graph.write_bytes(raw), "cut": lambda: graph.write_bytes(raw[:-9]),
         "empty": lambda: graph.write_bytes(b""), "no_digest": note.unlink,
-        "wrong_digest": lambda: note.write_text("0" * 64 + " " + "0" * 64),
-        "both": lambda: [graph.unlink(), note.unlink()],
+        "wrong_digest": lambda: note.write_text(" ".join(["0" * 64] * 3)),
+        "absent": graph.unlink,
     }[hurt]()  # fmt: skip
     assert _digest() == first and len(built) == 2
     assert graph.read_bytes() == whole

@@ -18,7 +18,7 @@ from tolerances import ECG_EQUAL_SHARE, ECG_MORE_THAN_ONE_APART, ECG_POOLED_RMS,
 
 import dsb_fast
 from dsb_fast import random
-from dsb_fast._models import ecg
+from dsb_fast._models import ecg_source as ecg
 
 
 def published_signal(state: dict[str, torch.Tensor], noise: np.ndarray) -> np.ndarray:
@@ -136,7 +136,7 @@ def _storage(tensor):
 
 
 def test_portable_graph_is_portable(generator):
-    model = onnx.load_model_from_string(generator.model.source.graph(5000).data)
+    model = onnx.load_model_from_string(generator.model.source.build(5000).model)
     onnx.checker.check_model(model, full_check=True)
     assert model.ir_version == 9 and [(o.domain, o.version) for o in model.opset_import] == [("", 17)]
     assert {node.domain for node in model.graph.node} == {""}

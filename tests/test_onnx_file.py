@@ -23,7 +23,7 @@ def exported(tmp_path_factory) -> onnx.ModelProto:
     folder = tmp_path_factory.mktemp("exported")
     torch.save(state_dict(6), folder / "net.pt")
     generator = dsb_fast.load(folder / "net.pt", device="cpu", card={"length": 2500})
-    return onnx.load_model_from_string(generator.model.source.graph(2500).data)
+    return onnx.load_model_from_string(generator.model.source.build(2500).model)
 
 
 def _copy(model) -> onnx.ModelProto:

@@ -78,6 +78,13 @@ def test_threads_and_ranges_do_not_change_bits(draw, seed, start, size, threads)
         assert (draw(seed, start, 3, size - 3) == whole[:, :-3]).all()
 
 
+@pytest.mark.parametrize("draw", [random.uniform, random.normal])
+def test_large_tensors_are_the_same_on_many_threads(draw):
+    whole = draw(7, 3, 5, 300_001, threads=1)
+    for threads in (0, 2, 3, 5):
+        assert (draw(7, 3, 5, 300_001, threads=threads) == whole).all()
+
+
 _DIGEST = """
 import hashlib, dsb_fast
 from dsb_fast import _kernels, random

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from references.make_checkpoint import state_dict
 
 import dsb_fast
-from dsb_fast._models import ecg
+from dsb_fast._models import ecg_source as ecg
 
 pytestmark = pytest.mark.variant_independent
 

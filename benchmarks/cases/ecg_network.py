@@ -11,7 +11,7 @@ from dsb_fast.export import reference
 from harness import Alternative, Comparison, Missing, WrongAnswer
 
 import dsb_fast
-from dsb_fast._models import ecg
+from dsb_fast._models import ecg_source
 
 SUMMARY = "noise, network, int16 microvolts on all cores: dsb_fast against ONNX Runtime, OpenVINO and torch"
 COUNT = "ECGs an alternative makes in a round (256; rounded up to whole batches of 32)"
@@ -22,9 +22,10 @@ _BLOCK = max(ecg_peers.BATCHES)
 
 def _contenders(missing: dict[str, str]) -> dict[str, list]:
     """Every peer with its settings to choose from; peers that are not here are named in ``missing``."""
-    network = ecg.open_checkpoint(None).network()
-    generator = dsb_fast.load(ecg.NAME, device="cpu")
-    portable = ecg.open_checkpoint(None).graph(5000)
+    source = ecg_source.open_source(None)
+    network = source.network
+    generator = dsb_fast.load(ecg_source.NAME, device="cpu")
+    portable = source.build(5000).model
     if find_spec("onnxruntime") is None:
         raise Missing(f"{_BASELINE}: onnxruntime is not installed; pip install '.[cpu]'")
     contenders = {
@@ -43,7 +44,7 @@ def _contenders(missing: dict[str, str]) -> dict[str, list]:
 def _check(contenders: dict[str, list]) -> float:
     """Worst error of any setting's signal. Raises WrongAnswer above the tolerance, DsbError without torch."""
     noise = ecg_peers.draw(0, _BLOCK)
-    expected = reference.signal(ecg.open_checkpoint(None).network(), noise)
+    expected = reference.signal(ecg_source.open_source(None).network, noise)
     worst = 0.0
     for name, peers in contenders.items():
         for peer in peers:
@@ -51,7 +52,7 @@ def _check(contenders: dict[str, list]) -> float:
             if not error <= TOLERANCE:
                 raise WrongAnswer(f"{name} ({peer.setting}): signal {error:.2e} from float64 torch, above {TOLERANCE}")
             worst = max(worst, error)
-    ours = dsb_fast.load(ecg.NAME, device="cpu").sample(_BLOCK, seed=0)
+    ours = dsb_fast.load(ecg_source.NAME, device="cpu").sample(_BLOCK, seed=0)
     if np.abs(ours - np.trunc(expected * ecg_peers.SCALE)).max() > 1:
         raise WrongAnswer("dsb_fast.load(...).sample is more than 1 microvolt from float64 torch")
     return worst

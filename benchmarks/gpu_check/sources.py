@@ -50,16 +50,17 @@ class _UncheckedGraph:
     """An exported file of the published network, taken as it is, where the package onnx is not here to check it."""
 
     def __init__(self, path: str):
-        from dsb_fast._models import ecg
+        from dsb_fast._cache import Graph
+        from dsb_fast._models.ecg import PUBLISHED
 
-        self.path, self.card = path, ecg.PUBLISHED
-        self._data = Path(path).read_bytes()
+        self.path, self.card = path, PUBLISHED
+        self._graph = Graph(Path(path).read_bytes(), "unchecked")
         self.weights_sha256 = "unchecked"
 
-    def graph(self, length: int) -> bytes:
-        return self._data
+    def graph(self, length: int):
+        return self._graph
 
-    def release(self) -> None:
+    def confirm(self) -> None:
         pass
 
 
@@ -77,12 +78,12 @@ def _generator(args, device: str):
 
 
 def _weights(args):
-    from dsb_fast._models import ecg
+    from dsb_fast._models.ecg_source import open_source
 
-    source = ecg.open_checkpoint(args.checkpoint)
+    source = open_source(args.checkpoint)
     if not hasattr(source, "network"):
         raise ValueError(f"{args.checkpoint} is an exported graph; the torch network needs a checkpoint")
-    return source.network()
+    return source.network
 
 
 def _torch_network(network, device: str):

@@ -9,8 +9,10 @@
 
 namespace dsb {
 
+unsigned hardware_threads() { return std::max(1u, std::thread::hardware_concurrency()); }
+
 void parallel_for(uint64_t tasks, unsigned threads, const std::function<void(uint64_t)>& body) {
-  if (threads == 0) threads = std::max(1u, std::thread::hardware_concurrency());
+  if (threads == 0) threads = hardware_threads();
   threads = static_cast<unsigned>(std::min<uint64_t>(threads, tasks));
   if (threads <= 1) {
     for (uint64_t task = 0; task < tasks; ++task) body(task);

@@ -6,7 +6,10 @@
 
 namespace dsb {
 
-// Calls body(task) for every task in [0, tasks), on at most `threads` threads (0: as many as the machine has cores).
+// Threads that this process can run at once, at least 1.
+unsigned hardware_threads();
+
+// Calls body(task) for every task in [0, tasks), on at most `threads` threads (0: hardware_threads()).
 // Tasks are handed out in order. The first exception is rethrown on the calling thread.
 void parallel_for(uint64_t tasks, unsigned threads, const std::function<void(uint64_t)>& body);
 

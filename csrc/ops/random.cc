@@ -9,12 +9,16 @@
 namespace dsb {
 namespace {
 
-constexpr uint64_t kPieceElements = 4 * 16384;  // what a thread takes at a time; a whole number of blocks
+constexpr uint64_t kPieceElements = 4 * 16384;    // what a thread takes at a time; a whole number of blocks
+constexpr uint64_t kThreadElements = 1ull << 18;  // a thread for less costs more to start than it saves
 
 template <typename Kernel>
 void fill(uint64_t seed, uint32_t stream, const RandomShape& shape, unsigned threads, float* out, Kernel kernel) {
   if (shape.elements > (1ull << 34)) throw std::invalid_argument("random: a sample has at most 2^34 values");
   if (shape.count == 0 || shape.elements == 0) return;
+  const uint64_t worthwhile = std::max<uint64_t>(1, shape.count * shape.elements / kThreadElements);
+  if (threads == 0) threads = hardware_threads();
+  threads = static_cast<unsigned>(std::min<uint64_t>(threads, worthwhile));
   const uint64_t pieces = (shape.elements + kPieceElements - 1) / kPieceElements;
   parallel_for(shape.count * pieces, threads, [&](uint64_t task) {
     const uint64_t sample = task / pieces, first = task % pieces * kPieceElements;

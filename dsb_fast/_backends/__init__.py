@@ -14,7 +14,7 @@ BACKENDS: tuple[type[Backend], ...] = (CudaBackend, OnnxRuntimeCpuBackend, OpenV
 PRECISIONS = ("fp32", "fp16", "bf16")
 
 
-def open_first(graph: bytes, device: str, precision: str) -> tuple[Backend, Callable[[bytes], Backend]]:
+def open_first(graph: bytes | str, device: str, precision: str) -> tuple[Backend, Callable[[bytes | str], Backend]]:
     """``graph`` on the best of ``device``'s backends that starts, and how to open another graph on the same.
 
     A backend that ``auto`` would have preferred and that does not start is reported as a warning of logger dsb_fast.

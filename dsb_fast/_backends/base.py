@@ -40,8 +40,8 @@ class Backend(ABC):
         """Whether this machine has it; cheap, imports no more than it must."""
 
     @abstractmethod
-    def __init__(self, graph: bytes, precision: str, number: str):
-        """Make ``graph``, a serialised ONNX model, ready. Raises DeviceError."""
+    def __init__(self, graph: bytes | str, precision: str, number: str):
+        """Make ``graph``, a serialised ONNX model or the path of one, ready. Raises DeviceError."""
 
     @abstractmethod
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -54,7 +54,7 @@ def cpu_type() -> str:
 class _OnnxRuntimeBackend(Backend):
     provider: str
 
-    def _open(self, graph: bytes, options, providers: list) -> None:
+    def _open(self, graph: bytes | str, options, providers: list) -> None:
         try:
             self._session = _onnxruntime().InferenceSession(graph, options, providers=providers)
         except Exception as error:  # ONNX Runtime raises many classes of its own
@@ -79,7 +79,7 @@ class OnnxRuntimeCpuBackend(_OnnxRuntimeBackend):
             return Device("cpu", False, True, "", "onnxruntime is not installed; pip install 'dsb-fast[cpu]'")
         return Device("cpu", True, True, f"ONNX Runtime, {cores()} cores")
 
-    def __init__(self, graph: bytes, precision: str, number: str):
+    def __init__(self, graph: bytes | str, precision: str, number: str):
         ort = _onnxruntime()
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -106,7 +106,7 @@ class CudaBackend(_OnnxRuntimeBackend):
             return Device("cuda", False, True, "", "this onnxruntime has no CUDA provider; pip install 'dsb-fast[gpu]'")
         return Device("cuda", True, True, "ONNX Runtime, CUDA provider")
 
-    def __init__(self, graph: bytes, precision: str, number: str):
+    def __init__(self, graph: bytes | str, precision: str, number: str):
         ort = _onnxruntime()
         if hasattr(ort, "preload_dlls"):
             ort.preload_dlls()

@@ -16,10 +16,11 @@ def run(args) -> int:
     """Run the subcommand."""
     from .._errors import InputError
     from .._models import REGISTERED
-    from .._models.ecg import card_values, open_checkpoint
+    from .._models.ecg import card_values
+    from .._models.ecg_source import open_source
 
     if args.flavour != "portable":
         raise InputError(f"--flavour: '{args.flavour}' is not made by this version; there is portable")
     path = args.checkpoint if args.model in REGISTERED else args.model
-    open_checkpoint(path, card_values(args.card)).export(args.output)
+    open_source(path, card_values(args.card)).export(args.output)
     return 0

@@ -12,17 +12,13 @@ CATEGORIES = (
 
 @dataclass(frozen=True)
 class Entry:
-    """A registered model; ``module`` is the one that knows its card, checkpoint and graph."""
+    """A registered model."""
 
     name: str
     title: str
-    module: str
 
 
-REGISTERED = {
-    entry.name: entry
-    for entry in (Entry("cardiovascular.ecg", "8-lead 10-second ECG, Pulse2Pulse", "dsb_fast._models.ecg"),)
-}
+REGISTERED = {entry.name: entry for entry in (Entry("cardiovascular.ecg", "8-lead 10-second ECG, Pulse2Pulse"),)}
 
 
 def by_category() -> dict[str, list[str]]:

@@ -1,22 +1,17 @@
-"""The ECG model: its card, where its weights are, and what its network's output means."""
+"""The ECG model: its card, and what its network's inputs and outputs mean. ecg_source.py has its weights."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-import os
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property
-from importlib.util import find_spec
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .. import _cache, _files, _kernels, leads, random
-from .._errors import CheckpointError, GenerationError, InputError, ModelError
+from .. import _kernels, leads, random
+from .._errors import GenerationError, InputError
 
 NAME = "cardiovascular.ecg"
-PUBLISHED_SHA256 = "676619cb3b81ed637e5ef93fabd591220d047bc4f5e199ffce930a3affb05cba"
 CITATION = (
     "Thambawita V, Isaksen JL, Hicks SA, et al. DeepFake electrocardiograms using generative adversarial networks are "
     "the beginning of the end for privacy issues in medicine. Scientific Reports 11, 21896 (2021). "
@@ -125,7 +120,7 @@ def card_values(parts: list[str] | None) -> dict:
     for part in parts or []:
         key, is_pair, text = part.partition("=")
         if not is_pair:
-            values.update(_read_card(part))
+            values.update(read_card(part))
             continue
         try:
             values[key] = (
@@ -136,7 +131,7 @@ def card_values(parts: list[str] | None) -> dict:
     return values
 
 
-def _read_card(path: str) -> dict:
+def read_card(path: str) -> dict:
     try:
         with open(path, "rb") as file:
             values = json.loads(file.read(1 << 20))
@@ -147,149 +142,6 @@ def _read_card(path: str) -> dict:
     if not isinstance(values, dict):
         raise InputError(f"{path}: not a JSON object; a model card has {', '.join(_CARD_KEYS)}")
     return values
-
-
-def published_checkpoint() -> str:
-    """Path of g_stat.pt in the installed package deepfake-ecg, which is not imported."""
-    spec = find_spec("deepfakeecg")
-    places = list(spec.submodule_search_locations or []) if spec else []
-    for place in places:
-        path = os.path.join(place, "checkpoints", "g_stat.pt")
-        if os.path.isfile(path):
-            return path
-    raise ModelError(
-        f"{NAME}: its weights are not here; pip install deepfake-ecg==1.1.2 brings them, or give --checkpoint"
-    )
-
-
-class Checkpoint:
-    """A checkpoint file that has been identified by its digest; it is parsed only when its graph is not cached."""
-
-    def __init__(self, path: str, data: bytes, values: dict):
-        self.path = path
-        self._data: bytes | None = data
-        self.weights_sha256 = hashlib.sha256(data).hexdigest()
-        self.is_published = self.weights_sha256 == PUBLISHED_SHA256
-        self._values = values
-
-    @cached_property
-    def card(self) -> EcgCard:
-        """Meaning of the output; for the published weights their own, whatever path they came from."""
-        if self.is_published and not self._values:
-            return PUBLISHED
-        card = foreign_card(self._values, self.network().leads)
-        if self.is_published:
-            keep = {
-                k: getattr(PUBLISHED, k) for k in ("licence", "citation", "source", "title") if k not in self._values
-            }
-            card = replace(card, **keep, assumed=())
-        return card
-
-    def network(self):
-        """The parsed and checked network."""
-        return self._network
-
-    @cached_property
-    def _network(self):
-        from ..export import pulse2pulse, torch_file
-
-        data = self._data
-        if data is None:
-            data = _files.read_regular(self.path)
-            if hashlib.sha256(data).hexdigest() != self.weights_sha256:
-                raise CheckpointError(f"{self.path}: the file has changed since it was loaded; load it again")
-        try:
-            return pulse2pulse.from_tree(torch_file.parse(data))
-        except CheckpointError as error:
-            raise CheckpointError(f"{self.path}: {error}") from None
-        except (MemoryError, RecursionError):
-            raise CheckpointError(f"{self.path}: it is nested too deeply to be a checkpoint") from None
-
-    def _build(self, length: int) -> _cache.Graph:
-        from ..export import ecg_graph, onnx_file
-
-        card = replace(self.card, length=length)
-        properties = onnx_file.metadata(
-            NAME, "portable", self.weights_sha256, card.licence, card.citation, asdict(card)
-        )
-        return _cache.Graph(*onnx_file.serialise(ecg_graph.build(self.network(), length), properties))
-
-    def graph(self, length: int) -> _cache.Graph:
-        """The portable ONNX graph for signals of ``length`` points, from the cache where it is there and whole."""
-        card = json.dumps(asdict(replace(self.card, length=length)), sort_keys=True)
-        return _cache.graph(["ecg", "portable", self.weights_sha256, card], lambda: self._build(length))
-
-    def export(self, path: str) -> None:
-        """Write the graph to ``path``."""
-        _files.write_atomically(path, self.graph(self.card.length).data)
-
-    def release(self) -> None:
-        """Let go of the file's bytes; they are read again if the network is needed after all."""
-        self._data = None
-
-
-class ExportedGraph:
-    """An exported ONNX file: graph and card in one. It runs at the length it was exported for."""
-
-    def __init__(self, path: str, data: bytes):
-        from ..export import onnx_file
-
-        self.path = path
-        properties, values, shape = onnx_file.check(data)
-        if properties["model"] != NAME:
-            raise CheckpointError(f"it is a graph of {properties['model'][:60]!r}, not of {NAME}")
-        self.weights_sha256 = properties["weights_sha256"]
-        self._graph = _cache.Graph(data, properties["graph_sha256"])
-        assumed = values.pop("assumed", [])
-        if not isinstance(assumed, list) or len(shape) != 2:
-            raise CheckpointError("its model card does not fit its graph")
-        try:
-            self.card = replace(foreign_card(values, shape[0]), assumed=tuple(map(str, assumed)))
-        except InputError as error:
-            raise CheckpointError(str(error)) from None
-        if self.card.length != shape[1]:
-            raise CheckpointError(f"its model card says {self.card.length} points a lead, its graph {shape[1]}")
-        self.is_published = self.weights_sha256 == PUBLISHED_SHA256
-
-    def graph(self, length: int) -> _cache.Graph:
-        """The file's bytes."""
-        if length != self.card.length:
-            raise InputError(f"{self.path}: exported for {self.card.length} points a lead, not for {length}")
-        return self._graph
-
-    def export(self, path: str) -> None:
-        """Write the graph to ``path``."""
-        _files.write_atomically(path, self._graph.data)
-
-    def release(self) -> None:
-        """The bytes are the graph; they stay."""
-
-
-def open_checkpoint(path: str | None, values: dict | None = None) -> Checkpoint | ExportedGraph:
-    """The published weights (``path`` None), a checkpoint or an exported ONNX file.
-
-    ``values`` are card entries; ``FILE.card.json`` beside a checkpoint is read when there is one and loses to them.
-    """
-    values = dict(values or {})
-    published = path is None
-    path = published_checkpoint() if published else os.fspath(path)
-    data = _files.read_regular(path)
-    if not published and os.path.isfile(path + ".card.json"):
-        values = {**_read_card(path + ".card.json"), **values}
-    if data[:1] not in (b"P", b"\x80") and path.lower().endswith(".onnx"):
-        if values:
-            raise InputError(f"{path}: an exported file carries its own model card; export again to change it")
-        try:
-            return ExportedGraph(path, data)
-        except CheckpointError as error:
-            raise CheckpointError(f"{path}: {error}") from None
-    checkpoint = Checkpoint(path, data, values)
-    if published and not checkpoint.is_published:
-        raise CheckpointError(
-            f"{path}: not the published weights: SHA-256 is {checkpoint.weights_sha256[:16]}..., "
-            f"{PUBLISHED_SHA256[:16]}... was published; pip install --force-reinstall deepfake-ecg==1.1.2"
-        )
-    return checkpoint
 
 
 @dataclass(frozen=True)
@@ -307,7 +159,7 @@ class EcgModel:
     noise_stream = 0
     dtype = np.int16
 
-    def __init__(self, source: Checkpoint | ExportedGraph):
+    def __init__(self, source):
         self.source = source
         self.card = source.card
 

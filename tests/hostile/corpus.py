@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import struct
+import warnings
 import zipfile
 from collections.abc import Callable
 
@@ -91,10 +92,10 @@ def _lying_sizes() -> bytes:
 
 def _two_members() -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
+    with warnings.catch_warnings(), zipfile.ZipFile(buffer, "w") as archive:
+        warnings.simplefilter("ignore")  # zipfile itself finds this strange
         for _ in range(2):
-            info = zipfile.ZipInfo("archive/data.pkl")
-            archive.writestr(info, _tensor(4, [4], [1]))
+            archive.writestr(zipfile.ZipInfo("archive/data.pkl"), _tensor(4, [4], [1]))
     return buffer.getvalue()
 
 

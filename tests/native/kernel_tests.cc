@@ -78,11 +78,11 @@ void test_limits(const dsb::Kernels& k) {
 }
 
 void test_ops() {
-  std::vector<float> one(3 * 70001), many(3 * 70001);
-  dsb::random_uniform(5, 0, {9, 3, 70001}, -1.0f, 2.0f, 1, one.data());
-  dsb::random_uniform(5, 0, {9, 3, 70001}, -1.0f, 2.0f, 3, many.data());
+  std::vector<float> one(3 * 300001), many(3 * 300001);
+  dsb::random_uniform(5, 0, {9, 3, 300001}, -1.0f, 2.0f, 1, one.data());
+  dsb::random_uniform(5, 0, {9, 3, 300001}, -1.0f, 2.0f, 3, many.data());
   expect(one == many, "threads do not change bits");
-  dsb::random_uniform(5, 0, {9, 0, 70001}, -1.0f, 2.0f, 3, many.data());
+  dsb::random_uniform(5, 0, {9, 0, 300001}, -1.0f, 2.0f, 3, many.data());
   dsb::random_normal(5, 0, {9, 3, 0}, 3, many.data());
 
   for (size_t length : {0, 1, 5, 100}) {

@@ -1,0 +1,180 @@
+"""Where an ECG network comes from: the published weights, another checkpoint, or an exported ONNX file."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from dataclasses import asdict, replace
+from functools import cached_property
+from importlib.util import find_spec
+
+from .. import _cache, _files
+from .._errors import CheckpointError, InputError, ModelError
+from .ecg import NAME, PUBLISHED, EcgCard, foreign_card, read_card
+
+PUBLISHED_SHA256 = "676619cb3b81ed637e5ef93fabd591220d047bc4f5e199ffce930a3affb05cba"
+
+
+def published_checkpoint() -> str:
+    """Path of g_stat.pt in the installed package deepfake-ecg, which is not imported."""
+    spec = find_spec("deepfakeecg")
+    places = list(spec.submodule_search_locations or []) if spec else []
+    for place in places:
+        path = os.path.join(place, "checkpoints", "g_stat.pt")
+        if os.path.isfile(path):
+            return path
+    raise ModelError(
+        f"{NAME}: its weights are not here; pip install deepfake-ecg==1.1.2 brings them, or give --checkpoint"
+    )
+
+
+class _Digest(threading.Thread):
+    """The digest of a file, taken while other work goes on."""
+
+    def __init__(self, path: str):
+        super().__init__(daemon=True)
+        self._path, self._result, self._error = path, "", None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self._result = _files.sha256_of(self._path)
+        except Exception as error:  # handed to whoever asks for the result
+            self._error = error
+
+    def result(self) -> str:
+        """Wait for it; raises what taking it raised."""
+        self.join()
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+
+class Checkpoint:
+    """A checkpoint file, known by its digest. It is parsed only when its graph is not in the cache.
+
+    The published file is believed to be what it should be until :meth:`confirm`, so that its 42 MB are hashed while
+    ONNX Runtime starts.
+    """
+
+    def __init__(self, path: str, values: dict, published: bool):
+        self.path, self._values = path, values
+        self._pending = _Digest(path) if published else None
+        self.weights_sha256 = PUBLISHED_SHA256 if published else _files.sha256_of(path)
+        self.is_published = self.weights_sha256 == PUBLISHED_SHA256
+
+    def confirm(self) -> None:
+        """Raises CheckpointError if the file is not the published one that it was taken for."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            self._check(pending.result())
+
+    def _check(self, digest: str) -> None:
+        if digest == self.weights_sha256:
+            return
+        if self.is_published:
+            raise CheckpointError(
+                f"{self.path}: not the published weights: SHA-256 is {digest[:16]}..., {PUBLISHED_SHA256[:16]}... was "
+                "published; pip install --force-reinstall deepfake-ecg==1.1.2"
+            )
+        raise CheckpointError(f"{self.path}: the file has changed since it was loaded; load it again")
+
+    @cached_property
+    def card(self) -> EcgCard:
+        """Meaning of the output; for the published weights their own, whatever path they came from."""
+        if self.is_published and not self._values:
+            return PUBLISHED
+        card = foreign_card(self._values, self.network.leads)
+        if self.is_published:
+            said = ("licence", "citation", "source", "title")
+            card = replace(card, **{k: getattr(PUBLISHED, k) for k in said if k not in self._values}, assumed=())
+        return card
+
+    @cached_property
+    def network(self):
+        """The parsed and checked network. Raises CheckpointError, one line that names all that is wrong."""
+        from ..export import pulse2pulse, torch_file
+
+        tree, digest = torch_file.load(self.path)
+        self._check(digest)
+        try:
+            return pulse2pulse.from_tree(tree)
+        except CheckpointError as error:
+            raise CheckpointError(f"{self.path}: {error}") from None
+
+    def build(self, length: int) -> _cache.Graph:
+        """The portable graph for signals of ``length`` points, in one piece with its weights."""
+        from ..export import ecg_graph, onnx_file
+
+        card = replace(self.card, length=length)
+        properties = onnx_file.metadata(
+            NAME, "portable", self.weights_sha256, card.licence, card.citation, asdict(card)
+        )
+        return _cache.Graph(*onnx_file.serialise(ecg_graph.build(self.network, length), properties))
+
+    def graph(self, length: int) -> _cache.Graph:
+        """The portable graph, from the cache where it is there and whole."""
+        card = json.dumps(asdict(replace(self.card, length=length)), sort_keys=True)
+        return _cache.graph(["ecg", "portable", self.weights_sha256, card], lambda: self.build(length))
+
+    def export(self, path: str) -> None:
+        """Write the graph, weights inside, to ``path``."""
+        _files.write_atomically(path, self.build(self.card.length).model)
+
+
+class ExportedGraph:
+    """An exported ONNX file: graph and card in one. It runs at the length it was exported for."""
+
+    def __init__(self, path: str, data: bytes):
+        from ..export import onnx_file
+
+        self.path = path
+        properties, values, shape = onnx_file.check(data)
+        if properties["model"] != NAME:
+            raise CheckpointError(f"it is a graph of {properties['model'][:60]!r}, not of {NAME}")
+        self.weights_sha256 = properties["weights_sha256"]
+        self._graph = _cache.Graph(data, properties["graph_sha256"])
+        assumed = values.pop("assumed", [])
+        if not isinstance(assumed, list) or len(shape) != 2:
+            raise CheckpointError("its model card does not fit its graph")
+        try:
+            self.card = replace(foreign_card(values, shape[0]), assumed=tuple(map(str, assumed)))
+        except InputError as error:
+            raise CheckpointError(str(error)) from None
+        if self.card.length != shape[1]:
+            raise CheckpointError(f"its model card says {self.card.length} points a lead, its graph {shape[1]}")
+
+    def confirm(self) -> None:
+        """Checked when it was opened."""
+
+    def graph(self, length: int) -> _cache.Graph:
+        """The file's bytes."""
+        if length != self.card.length:
+            raise InputError(f"{self.path}: exported for {self.card.length} points a lead, not for {length}")
+        return self._graph
+
+    def export(self, path: str) -> None:
+        """Write the graph to ``path``."""
+        _files.write_atomically(path, self._graph.model)
+
+
+def open_source(path: str | None, values: dict | None = None) -> Checkpoint | ExportedGraph:
+    """The published weights (``path`` None), a checkpoint or an exported ONNX file.
+
+    ``values`` are card entries; ``FILE.card.json`` beside a checkpoint is read when there is one and loses to them.
+    """
+    values = dict(values or {})
+    if path is None:
+        return Checkpoint(published_checkpoint(), values, published=True)
+    path = os.fspath(path)
+    if not path.lower().endswith(".onnx"):
+        if os.path.isfile(path + ".card.json"):
+            values = {**read_card(path + ".card.json"), **values}
+        return Checkpoint(path, values, published=False)
+    if values:
+        raise InputError(f"{path}: an exported file carries its own model card; export again to change it")
+    try:
+        return ExportedGraph(path, _files.read_regular(path))
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {str(error).removeprefix(path + ': ')}") from None
