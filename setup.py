@@ -35,10 +35,17 @@ class CMakeBuild(build_ext):
             f"-DPython_EXECUTABLE={sys.executable}",
             f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
             f"-DDSB_PYTHON_OUTPUT={target}",
+            *(["-GNinja"] if shutil.which("ninja") else []),
             *shlex.split(os.environ.get("DSB_CMAKE_ARGS", "")),
         ]
         subprocess.run(configure, check=True)
         subprocess.run(["cmake", "--build", str(build), "--parallel", str(os.cpu_count() or 1)], check=True)
+
+
+def build_tools():
+    """What CMake needs and this machine lacks; pip brings it for the build."""
+    tools = [] if shutil.which("cmake") else ["cmake>=3.18"]
+    return tools if shutil.which("ninja") or shutil.which("make") else [*tools, "ninja"]
 
 
 setup(
@@ -51,7 +58,7 @@ setup(
         "deepfake-ecg==1.1.2",  # carries the published ECG weights; never imported
         *([] if NATIVE else ["numba>=0.60"]),
     ],
-    setup_requires=[] if shutil.which("cmake") or not NATIVE else ["cmake>=3.18"],
+    setup_requires=build_tools() if NATIVE else [],
     packages=[
         *(
             "dsb_fast" + str(p.parent)[len(str(ROOT / "dsb_fast")) :].replace(os.sep, ".")

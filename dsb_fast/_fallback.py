@@ -25,7 +25,6 @@ def _philox(seed, index, stream, block):
     return c0, c1, c2, c3
 
 
-@njit(parallel=True, cache=True)
 def _uniform(out, seed, start, stream, low, span):
     count, elements = out.shape
     for n in prange(count):
@@ -79,7 +78,6 @@ def _box_muller(a, b):
     return np.float32(radius * cosine), np.float32(radius * sine)
 
 
-@njit(parallel=True, cache=True)
 def _normal(out, seed, start, stream):
     count, elements = out.shape
     for n in prange(count):
@@ -92,19 +90,27 @@ def _normal(out, seed, start, stream):
                 out[n, 4 * block + k] = values[k]
 
 
-def _threads(threads: int) -> None:
+# One thread is a kernel of its own: workers call it side by side, which numba's plainest threading layer forbids.
+_one_thread = njit(cache=True, nogil=True)
+_many_threads = njit(cache=True, parallel=True)
+_KERNELS = {kernel: (_one_thread(kernel), _many_threads(kernel)) for kernel in (_uniform, _normal)}
+
+
+def _compiled(kernel, threads: int):
+    if threads == 1:
+        return _KERNELS[kernel][0]
     most = numba.config.NUMBA_NUM_THREADS
     numba.set_num_threads(min(threads, most) if threads else most)
+    return _KERNELS[kernel][1]
 
 
 def random_uniform(out, seed, start, stream, low, span, threads):
-    _threads(threads)
-    _uniform(out, np.uint64(seed), np.uint64(start), np.uint64(stream), np.float32(low), np.float32(span))
+    arguments = np.uint64(seed), np.uint64(start), np.uint64(stream), np.float32(low), np.float32(span)
+    _compiled(_uniform, threads)(out, *arguments)
 
 
 def random_normal(out, seed, start, stream, threads):
-    _threads(threads)
-    _normal(out, np.uint64(seed), np.uint64(start), np.uint64(stream))
+    _compiled(_normal, threads)(out, np.uint64(seed), np.uint64(start), np.uint64(stream))
 
 
 def microvolt(signal, scale, out):
