@@ -17,9 +17,12 @@ endif()
 
 # Kernel sources: each is compiled once a variant, in that variant's namespace.
 set(DSB_KERNEL_SOURCES
+  csrc/kernels/bias_act.cc
+  csrc/kernels/conv2d.cc
   csrc/kernels/microvolt.cc
   csrc/kernels/philox.cc
-  csrc/kernels/table.cc)
+  csrc/kernels/table.cc
+  csrc/kernels/upfirdn2d.cc)
 
 set(DSB_VARIANT_OBJECTS "")
 set(DSB_VARIANT_ROWS "")

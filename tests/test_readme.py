@@ -6,6 +6,7 @@ import doctest
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import dsb_fast
 from dsb_fast import _api, _generator, leads, random
 
 ROOT = Path(__file__).parent.parent
+OPS = [import_module(f"dsb_fast.ops.{name}") for name in ("bias_act", "modulated_conv2d", "setup_filter", "upfirdn2d")]
 pytestmark = pytest.mark.variant_independent
 
 
@@ -36,7 +38,7 @@ def test_python_examples_of_the_readme_run(tmp_path, monkeypatch):
         exec(compile(block, "README.md", "exec"), {})  # our own file
 
 
-@pytest.mark.parametrize("module", [_api, _generator, leads, random])
+@pytest.mark.parametrize("module", [_api, _generator, leads, random, *OPS])
 def test_docstring_examples(module):
     names = {"np": __import__("numpy"), "load": dsb_fast.load, "uniform": random.uniform, "derive_12": leads.derive_12}
     assert doctest.testmod(module, extraglobs=names).failed == 0

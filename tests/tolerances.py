@@ -8,3 +8,6 @@ ECG_EQUAL_SHARE = 0.995
 ECG_MORE_THAN_ONE_APART = 1e-6
 # float64 Box-Muller by another library: one last place of float32 where the rounding falls the other way.
 NORMAL_ULP = 1
+# StyleGAN2 operators, of the largest value: the golden files' own bound. float32 sums of up to 4608 products stay
+# below.
+OPS = 1e-5

@@ -18,6 +18,31 @@ struct PhiloxRange {
   uint64_t elements;
 };
 
+// One plane of upfirdn2d: zeros are inserted, the plane is padded (or cropped, where negative), filtered with `taps` as
+// a correlation, and every down-th point is kept, beginning with the first.
+struct UpfirdnPlane {
+  int64_t in_height, in_width, out_height, out_width;
+  int64_t up_y, up_x, down_y, down_x;
+  int64_t pad_top, pad_left;
+  int64_t taps_height, taps_width;
+};
+
+enum class Activation { linear, relu, lrelu, tanh, sigmoid, elu, selu, softplus, swish };
+
+struct ActivationOptions {
+  Activation kind;
+  float alpha;  // slope of lrelu below 0
+  float gain;
+  float clamp;  // the result stays within +-clamp; negative for no clamp
+};
+
+// One output plane of a convolution without padding, stride 1.
+struct ConvPlane {
+  int64_t in_channels, in_height, in_width, out_height, out_width;
+  int64_t kernel_height, kernel_width;
+  bool flip;  // a true convolution: the weights are read backwards
+};
+
 struct Kernels {
   const char* name;
   // out[e] = low + span * u(e), u uniform in [0, 1) with 24 bits; product and sum rounded one after the other.
@@ -26,6 +51,15 @@ struct Kernels {
   void (*philox_normal)(const PhiloxRange& range, float* out);
   // out[e] = trunc(signal[e] * scale), saturated to int16; false if any product is not a number.
   bool (*microvolt)(const float* signal, size_t count, float scale, int16_t* out);
+  // out = gain * filtered(x); taps are added row by row, left to right, into one accumulator an output.
+  void (*upfirdn2d)(const UpfirdnPlane& plane, const float* x, const float* taps, float gain, float* out);
+  // out[e] = clamp(gain * activation(x[e] + bias[e * bias_step])); bias_step is 0 or 1. out may be x.
+  void (*bias_act)(const float* x, size_t count, const float* bias, size_t bias_step, const ActivationOptions& options,
+                   float* out);
+  // out[y, x] = sum over channels, rows and columns in this order of weight * x, one accumulator an output.
+  void (*conv2d)(const ConvPlane& plane, const float* x, const float* weight, float* out);
+  // out[e] = x[e] * factor (+ addend[e] if not null), product and sum as the variant's madd. out may be x.
+  void (*scale_add)(const float* x, size_t count, float factor, const float* addend, float* out);
 };
 
 }  // namespace dsb

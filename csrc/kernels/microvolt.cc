@@ -1,12 +1,8 @@
-#include <cstddef>
-#include <cstdint>
-
+#include "kernels/declarations.h"
 #include DSB_SIMD_HEADER
 
 namespace dsb {
 namespace DSB_VARIANT {
-
-bool microvolt(const float* signal, size_t count, float scale, int16_t* out);
 
 bool microvolt(const float* signal, size_t count, float scale, int16_t* out) {
   bool numbers = true;

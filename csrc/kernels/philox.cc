@@ -1,13 +1,10 @@
 // Philox4x32-10 (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3; SC 2011), one counter a
 // 64-bit lane. A 32 x 32 -> 64 bit product then sits in one lane, and its two halves need one shift, no shuffle.
-#include "kernels/kernels.h"
+#include "kernels/declarations.h"
 #include DSB_SIMD_HEADER
 
 namespace dsb {
 namespace DSB_VARIANT {
-
-void philox_uniform(const PhiloxRange& range, float low, float span, float* out);
-void philox_normal(const PhiloxRange& range, float* out);
 
 namespace {
 

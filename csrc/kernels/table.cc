@@ -1,14 +1,11 @@
-#include "kernels/kernels.h"
+#include "kernels/declarations.h"
 
 namespace dsb {
 namespace DSB_VARIANT {
 
-void philox_uniform(const PhiloxRange& range, float low, float span, float* out);
-void philox_normal(const PhiloxRange& range, float* out);
-bool microvolt(const float* signal, size_t count, float scale, int16_t* out);
-
 extern const Kernels kernels;
-const Kernels kernels = {DSB_VARIANT_NAME, philox_uniform, philox_normal, microvolt};
+const Kernels kernels = {DSB_VARIANT_NAME, philox_uniform, philox_normal, microvolt,
+                         upfirdn2d,        bias_act,       conv2d,        scale_add};
 
 }  // namespace DSB_VARIANT
 }  // namespace dsb

@@ -19,4 +19,5 @@ PYBIND11_MODULE(_native, module) {
       "The variant that runs; ValueError if DSB_FORCE_VARIANT names none, or one this CPU lacks.");
   dsb::python::bind_random(module);
   dsb::python::bind_signal(module);
+  dsb::python::bind_ops(module);
 }

@@ -23,6 +23,9 @@ struct F32 {
   __m256 v;
 };
 
+// a * b + c, rounded once.
+inline float madd(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+
 inline U64 set_u64(uint64_t v) { return {_mm256_set1_epi64x(static_cast<long long>(v))}; }
 inline U64 iota_u64() { return {_mm256_setr_epi64x(0, 1, 2, 3)}; }
 inline U64 add(U64 a, U64 b) { return {_mm256_add_epi64(a.v, b.v)}; }

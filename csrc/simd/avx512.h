@@ -23,6 +23,9 @@ struct F32 {
   __m512 v;
 };
 
+// a * b + c, rounded once.
+inline float madd(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+
 inline U64 set_u64(uint64_t v) { return {_mm512_set1_epi64(static_cast<long long>(v))}; }
 inline U64 iota_u64() { return {_mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7)}; }
 inline U64 add(U64 a, U64 b) { return {_mm512_add_epi64(a.v, b.v)}; }

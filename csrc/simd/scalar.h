@@ -21,6 +21,9 @@ struct F32 {
   float v;
 };
 
+// a * b + c, rounded twice: this variant has an arithmetic of its own.
+inline float madd(float a, float b, float c) { return a * b + c; }
+
 inline U64 set_u64(uint64_t v) { return {v}; }
 inline U64 iota_u64() { return {0}; }
 inline U64 add(U64 a, U64 b) { return {a.v + b.v}; }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/threads.h"
+#include "native/expect.h"
 #include "ops/dispatch.h"
 #include "ops/leads.h"
 #include "ops/random.h"
@@ -18,11 +19,17 @@ namespace {
 
 int failures = 0;
 
+}  // namespace
+
 void expect(bool good, const std::string& what) {
   if (good) return;
   std::printf("FAILED: %s\n", what.c_str());
   ++failures;
 }
+
+void run_op_tests();
+
+namespace {
 
 // A buffer whose end is the end of its allocation, `offset` elements off any alignment.
 template <typename T>
@@ -127,6 +134,7 @@ int main() {
     std::printf("%s: run\n", k.name);
   }
   test_ops();
+  run_op_tests();
   std::printf("%s, %d failures\n", failures ? "FAILED" : "passed", failures);
   return failures ? EXIT_FAILURE : EXIT_SUCCESS;
 }

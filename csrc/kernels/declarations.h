@@ -1,0 +1,19 @@
+// The kernels of the variant that is being compiled; what each does stands in kernels.h.
+#pragma once
+
+#include "kernels/kernels.h"
+
+namespace dsb {
+namespace DSB_VARIANT {
+
+void philox_uniform(const PhiloxRange& range, float low, float span, float* out);
+void philox_normal(const PhiloxRange& range, float* out);
+bool microvolt(const float* signal, size_t count, float scale, int16_t* out);
+void upfirdn2d(const UpfirdnPlane& plane, const float* x, const float* taps, float gain, float* out);
+void bias_act(const float* x, size_t count, const float* bias, size_t bias_step, const ActivationOptions& options,
+              float* out);
+void conv2d(const ConvPlane& plane, const float* x, const float* weight, float* out);
+void scale_add(const float* x, size_t count, float factor, const float* addend, float* out);
+
+}  // namespace DSB_VARIANT
+}  // namespace dsb

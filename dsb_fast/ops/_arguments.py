@@ -1,0 +1,145 @@
+"""What every operator does first: which implementation, which arrays, which numbers."""
+
+from __future__ import annotations
+
+import math
+import operator
+import sys
+
+import numpy as np
+
+from .. import _kernels
+from .._errors import InputError, MissingDependencyError
+
+IMPLEMENTATIONS = ("auto", "native", "torch")
+
+
+def is_tensor(x) -> bool:
+    """Whether ``x`` is a torch tensor; torch is not imported to find out."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(x, torch.Tensor)
+
+
+def import_torch(op: str):
+    """torch, or MissingDependencyError."""
+    try:
+        import torch
+    except ImportError:
+        raise MissingDependencyError(
+            f"{op}: impl 'torch' needs torch; pip install 'dsb-fast[torch]' brings it, impl 'native' does without"
+        ) from None
+    return torch
+
+
+def _why_not_native(x) -> str:
+    """Why ``x`` can't be given to the compiled kernel; '' if it can."""
+    if _kernels.native is None:
+        return "the compiled extension is not built"
+    if is_tensor(x):
+        if x.device.type != "cpu":
+            return f"the tensor is on {x.device}, the compiled kernel works on the CPU"
+        name = str(x.dtype).removeprefix("torch.")
+    else:
+        name = str(np.asarray(x).dtype)
+    return "" if name == "float32" else f"x is {name}, the compiled kernel works in float32"
+
+
+def choose(op: str, impl: str, x) -> str:
+    """'native' or 'torch'. Raises InputError if ``impl`` is unknown or can't take ``x``."""
+    if impl not in IMPLEMENTATIONS:
+        raise InputError(f"{op}: impl '{impl}' is not known; there are {', '.join(IMPLEMENTATIONS)}")
+    if impl == "torch":
+        return "torch"
+    reason = _why_not_native(x)
+    if impl == "native" and reason:
+        raise InputError(f"{op}: {reason}; impl 'torch' works")
+    if not reason:
+        _kernels.active_variant()  # a variant that was forced and can't run is an error here
+    return "torch" if reason else "native"
+
+
+def as_array(op: str, name: str, value) -> np.ndarray:
+    """``value`` as float32 in C order, without a copy where it is that already. Raises InputError for other types."""
+    if is_tensor(value):
+        value = value.detach().cpu().numpy()
+    value = np.asarray(value)
+    if value.dtype.kind not in "fiu":
+        raise InputError(f"{op}: {name} is {value.dtype}, needs floating point")
+    return np.ascontiguousarray(value, np.float32)
+
+
+def as_tensor(op: str, name: str, value, like):
+    """``value`` as a tensor of ``like``'s type and device."""
+    torch = import_torch(op)
+    try:
+        tensor = value.detach() if is_tensor(value) else torch.from_numpy(np.ascontiguousarray(value))
+        return tensor.to(device=like.device, dtype=like.dtype)
+    except TypeError:
+        raise InputError(f"{op}: {name} is no array of numbers") from None
+
+
+def main_tensor(op: str, x):
+    """``x`` as a detached floating-point tensor."""
+    torch = import_torch(op)
+    tensor = x.detach() if is_tensor(x) else torch.from_numpy(np.ascontiguousarray(x))
+    if not tensor.is_floating_point():
+        raise InputError(f"{op}: x is {str(tensor.dtype).removeprefix('torch.')}, needs floating point")
+    return tensor
+
+
+def like(result, x):
+    """``result``, array or tensor, as the kind that ``x`` is."""
+    if is_tensor(x):
+        torch = sys.modules["torch"]
+        return result if is_tensor(result) else torch.from_numpy(result)
+    return result.numpy() if is_tensor(result) else result
+
+
+def shape_of(value) -> list[int]:
+    """Shape as a list, for messages too."""
+    return list(value.shape if hasattr(value, "shape") else np.shape(value))
+
+
+def image_shape(op: str, x) -> list[int]:
+    """The shape of an image batch. Raises InputError."""
+    shape = shape_of(x)
+    if len(shape) != 4:
+        raise InputError(f"{op}: x is {shape}, needs [N, C, H, W]")
+    return shape
+
+
+def _integers(op: str, name: str, value, counts: tuple[int, ...]) -> list[int]:
+    values = list(value) if isinstance(value, (list, tuple)) else [value]
+    if len(values) not in counts:
+        raise InputError(f"{op}: {name} is {value!r}; it needs {' or '.join(map(str, counts))} whole numbers")
+    try:
+        return [operator.index(v) for v in values]
+    except TypeError:
+        raise InputError(f"{op}: {name} is {value!r}; it needs whole numbers") from None
+
+
+def factors(op: str, name: str, value) -> tuple[int, int]:
+    """A factor, or a pair [x, y]. Raises InputError below 1."""
+    values = _integers(op, name, value, (1, 2))
+    if min(values) < 1:
+        raise InputError(f"{op}: {name} is {value!r}; it must be at least 1")
+    return values[0], values[-1]
+
+
+def paddings(op: str, value) -> tuple[int, int, int, int]:
+    """[x before, x after, y before, y after] from one number, a pair [x, y] or all four; negative crops."""
+    values = _integers(op, "padding", value, (1, 2, 4))
+    if len(values) == 4:
+        return tuple(values)
+    return values[0], values[0], values[-1], values[-1]
+
+
+def number(op: str, name: str, value) -> float:
+    """A finite number. Raises InputError."""
+    try:
+        value = float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"{op}: {name} is {value!r}; it needs a number") from None
+    if not math.isfinite(value):
+        raise InputError(f"{op}: {name} is {value}; it needs a finite number")
+    return value

@@ -1,0 +1,128 @@
+"""The modulated convolution of StyleGAN2."""
+
+from __future__ import annotations
+
+from .. import _kernels
+from .._errors import InputError
+from . import _arguments as arguments
+from . import upfirdn2d as resample
+
+
+def resampling_padding(padding, taps: tuple[int, int], up: int, down: int) -> list[int]:
+    """[x before, x after, y before, y after] of the enlarged image: ``padding`` plus what the filter needs."""
+    extra = []
+    for t in taps:
+        before = ((t + up - 1) // 2 if up > 1 else 0) + ((t - down + 1) // 2 if down > 1 else 0)
+        after = ((t - up) // 2 if up > 1 else 0) + ((t - down) // 2 if down > 1 else 0)
+        extra += [before, after]
+    return [p + e for p, e in zip(padding, extra, strict=True)]
+
+
+def reference(x, weight, styles, noise, up, down, padding, f, demodulate, flip_weight):
+    """The same in torch: modulate the weights of each sample, one grouped convolution, resampling around it."""
+    from torch.nn import functional
+
+    def fir(value, up_to, down_by, pad, gain):
+        for taps, *how, factor in resample.split(f, (up_to, up_to), (down_by, down_by), pad, gain):
+            value = resample.reference(value, taps, *how, False, factor)
+        return value
+
+    n, channels = x.shape[:2]
+    w = weight[None] * styles[:, None, :, None, None]
+    if demodulate:
+        w = w / (w.square().sum(dim=[2, 3, 4], keepdim=True) + 1e-8).sqrt()
+    if up > 1:
+        x = fir(x, up, 1, padding, float(up * up))
+    else:
+        one = x.new_ones((1, 1))
+        x = resample.reference(x, one, (1, 1), (1, 1), padding, False, 1.0)
+    w = w if flip_weight else w.flip([3, 4])
+    grouped = x.reshape(1, n * channels, *x.shape[2:])
+    if n:
+        y = functional.conv2d(grouped, w.reshape(-1, *w.shape[2:]), groups=n)
+        y = y.reshape(n, weight.shape[0], *y.shape[2:])
+    else:
+        y = x.new_zeros((0, weight.shape[0], x.shape[2] - w.shape[3] + 1, x.shape[3] - w.shape[4] + 1))
+    if down > 1:
+        y = fir(y, 1, down, (0, 0, 0, 0), 1.0)
+    return y if noise is None else y + noise
+
+
+def _check(op: str, x, weight, styles, up: int, down: int, padding, taps) -> tuple[int, int]:
+    """Height and width of the result. Raises InputError that names what does not fit."""
+    shape, w, s = arguments.image_shape(op, x), arguments.shape_of(weight), arguments.shape_of(styles)
+    if len(w) != 4 or 0 in w[2:]:
+        raise InputError(f"{op}: weight is {w}, needs [out, in, h, w]")
+    if w[1] != shape[1]:
+        raise InputError(f"{op}: weight is {w}, x is {shape} and needs [{w[0]}, {shape[1]}, {w[2]}, {w[3]}]")
+    if s != [shape[0], shape[1]]:
+        raise InputError(f"{op}: styles is {s}, x is {shape} and needs [{shape[0]}, {shape[1]}]")
+    size = []
+    for n, t, k, before, after in ((shape[2], taps[1], w[2], *padding[2:]), (shape[3], taps[0], w[3], *padding[:2])):
+        enlarged = n * up + before + after - ((t - 1) if up > 1 else 0)
+        convolved = enlarged - k + 1 - ((t - 1) if down > 1 else 0)
+        if enlarged < 1 or convolved < 1:
+            raise InputError(f"{op}: x is {shape}, too small for a weight of {w} with this padding")
+        size.append((convolved - 1) // down + 1)
+    return size[0], size[1]
+
+
+def modulated_conv2d(
+    x,
+    weight,
+    styles,
+    noise=None,
+    up=1,
+    down=1,
+    padding=0,
+    resample_filter=None,
+    demodulate=True,
+    flip_weight=True,
+    *,
+    impl="auto",
+):
+    """A convolution whose weights are scaled by a style per sample and input channel.
+
+    ``y = conv(x, w')`` with ``w' = weight * style``, each output filter divided by ``sqrt(sum(w'^2) + 1e-8)`` if
+    ``demodulate`` (Karras et al., "Analyzing and improving the image quality of StyleGAN", CVPR 2020, eq. 1, 3). ``up``
+    and ``down`` resample with ``resample_filter`` (from :func:`setup_filter`, or None); ``padding`` is counted on the
+    enlarged image and applied once, at the beginning. ``noise`` is added at the end.
+
+    ``x``: float ``[N, I, H, W]``; ``weight``: ``[O, I, h, w]``; ``styles``: ``[N, I]``; ``noise``: ``[N, 1, H', W']``
+    or ``[H', W']`` of the output's size; ``padding``: a number, [x, y] or [x before, x after, y before, y after];
+    ``flip_weight`` true is a correlation. Returns ``[N, O, H', W']``. Raises InputError that names what does not fit.
+    Matches StyleGAN2-ADA's modulated_conv2d.
+
+    >>> import numpy as np
+    >>> x, w, s = np.ones((1, 2, 4, 4), "f4"), np.ones((3, 2, 3, 3), "f4"), np.ones((1, 2), "f4")
+    >>> modulated_conv2d(x, w, s, padding=1).shape
+    (1, 3, 4, 4)
+    """
+    op = "modulated_conv2d"
+    (up, up_y), (down, down_y) = arguments.factors(op, "up", up), arguments.factors(op, "down", down)
+    if up != up_y or down != down_y:
+        raise InputError(f"{op}: up and down are one number each")
+    given = arguments.paddings(op, padding)
+    taps = resample.filter_size(op, resample_filter)
+    padding = resampling_padding(given, taps, up, down)
+    height, width = _check(op, x, weight, styles, up, down, padding, taps)
+    n = arguments.shape_of(x)[0]
+    if noise is not None and arguments.shape_of(noise) not in ([n, 1, height, width], [height, width]):
+        raise InputError(
+            f"{op}: noise is {arguments.shape_of(noise)}, needs [{n}, 1, {height}, {width}] or [{height}, {width}]"
+        )
+    steps = resample._filter_steps(op, resample_filter)
+    if arguments.choose(op, impl, x) == "native":
+        arrays = [arguments.as_array(op, name, v) for name, v in (("x", x), ("weight", weight), ("styles", styles))]
+        noise = None if noise is None else arguments.as_array(op, "noise", noise)
+        filters = [] if resample_filter is None else [arguments.as_array(op, "resample_filter", f) for f in steps]
+        y = _kernels.native.modulated_conv2d(
+            *arrays, noise, up, down, list(given), filters, bool(demodulate), bool(flip_weight), 0
+        )
+        return arguments.like(y, x)
+    tensor = arguments.main_tensor(op, x)
+    weight, styles = (arguments.as_tensor(op, k, v, tensor) for k, v in (("weight", weight), ("styles", styles)))
+    noise = None if noise is None else arguments.as_tensor(op, "noise", noise, tensor)
+    filters = [arguments.as_tensor(op, "resample_filter", f, tensor) for f in steps]
+    y = reference(tensor, weight, styles, noise, up, down, padding, filters, demodulate, flip_weight)
+    return arguments.like(y, x)

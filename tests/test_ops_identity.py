@@ -1,0 +1,78 @@
+"""Bits of the operators: the same for every variant with fused multiply-add, any thread count and any batch."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from dsb_fast import _kernels, ops
+
+pytestmark = pytest.mark.skipif(_kernels.native is None, reason="the extension is not built (DSB_NATIVE=0)")
+
+_PROGRAM = """
+import hashlib
+import numpy as np
+from dsb_fast import _kernels, ops
+
+draw = np.random.default_rng(3)
+def array(*shape):
+    return draw.standard_normal(shape).astype(np.float32)
+
+digest = hashlib.sha256()
+f = ops.setup_filter([1, 3, 3, 1])
+for h, w in ((1, 1), (2, 7), (5, 8), (9, 15), (16, 17), (31, 33), (64, 65), (3, 130)):
+    x = array(3, 5, h, w)
+    digest.update(ops.upsample2d(x, f))
+    digest.update(ops.downsample2d(x, np.arange(1, 13, dtype=np.float32), padding=6))
+    digest.update(ops.upfirdn2d(x, array(3, 2), up=[3, 2], down=[2, 1], padding=4))
+    for act in ("linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu", "softplus", "swish"):
+        digest.update(ops.bias_act(4 * x, array(5), act=act, clamp=2.5))
+    for up, down in ((1, 1), (2, 1), (1, 2)):
+        how = dict(up=up, down=down, padding=2, resample_filter=f)
+        digest.update(ops.modulated_conv2d(x, array(7, 5, 3, 3), array(3, 5), **how))
+print(_kernels.active_variant(), digest.hexdigest())
+"""
+
+
+def test_variants_with_fused_multiply_add_agree(tmp_path):
+    results = {}
+    for name, available in _kernels.variants():
+        if not available:
+            print(f"not run, this CPU lacks it: {name}")
+            continue
+        environment = {**os.environ, "DSB_FORCE_VARIANT": name}
+        done = subprocess.run(
+            [sys.executable, "-c", _PROGRAM], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+        )
+        ran, results[name] = done.stdout.split()
+        assert ran == name, "a variant other than the one asked for ran"
+    results.pop("scalar")  # rounds products and sums apart: an arithmetic version of its own
+    assert len(set(results.values())) <= 1, results
+
+
+@pytest.mark.parametrize("batch", [1, 2, 5])
+def test_batches_do_not_change_bits(batch):
+    draw = np.random.default_rng(0)
+    x, styles = (draw.standard_normal(s).astype(np.float32) for s in ((10, 6, 13, 11), (10, 6)))
+    weight, f = draw.standard_normal((9, 6, 3, 3)).astype(np.float32), ops.setup_filter([1, 3, 3, 1])
+
+    def run(part):
+        return ops.modulated_conv2d(x[part], weight, styles[part], up=2, padding=1, resample_filter=f, impl="native")
+
+    parts = [run(slice(k, k + batch)) for k in range(0, 10, batch)]
+    assert (np.concatenate(parts) == run(slice(None))).all()
+
+
+def test_threads_do_not_change_bits():
+    draw = np.random.default_rng(0)
+    x, styles = (draw.standard_normal(s).astype(np.float32) for s in ((3, 6, 13, 70), (3, 6)))
+    weight = draw.standard_normal((9, 6, 3, 3)).astype(np.float32)
+    results = [
+        _kernels.native.modulated_conv2d(x, weight, styles, None, 1, 1, [1] * 4, [], True, True, threads)
+        for threads in (1, 2, 3, 8)
+    ]
+    assert all((result == results[0]).all() for result in results)
