@@ -17,9 +17,9 @@ def derive_12(signal_uv) -> np.ndarray:
     ``III = II - I``, ``aVR = -(I + II)/2``, ``aVL = I - II/2``, ``aVF = II - I/2``, each result's half cut toward zero
     (Einthoven and Goldberger; the equations of package deepfake-ecg).
 
-    ``signal_uv``: int16 ``[..., 8, time]`` in microvolts, leads in order I, II, V1..V6. Returns int16
+    ``signal_uv``: whole microvolts ``[..., 8, time]`` of any integer type, leads in order I, II, V1..V6. Returns int16
     ``[..., 12, time]`` in the clinical order I, II, III, aVR, aVL, aVF, V1..V6. Raises InputError for another shape or
-    type, or if a derived value does not fit int16.
+    type, or if a value does not fit int16.
 
     >>> derive_12(np.ones((8, 1), np.int16))[:6, 0].tolist()
     [1, 1, 0, -1, 0, 0]
@@ -28,7 +28,12 @@ def derive_12(signal_uv) -> np.ndarray:
     if samples.ndim < 2 or samples.shape[-2] != len(LEADS_8):
         raise InputError(f"derive_12: signal is {list(samples.shape)}, needs [..., 8, time]")
     if samples.dtype != np.int16:
-        raise InputError(f"derive_12: signal is {samples.dtype}, needs int16 microvolts")
+        if samples.dtype.kind not in "iu":
+            raise InputError(f"derive_12: signal is {samples.dtype}, needs whole microvolts")
+        whole = samples.astype(np.int16)
+        if not (whole == samples).all():
+            raise InputError("derive_12: a value does not fit int16; these are no microvolts")
+        samples = whole
     flat = np.ascontiguousarray(samples).reshape(-1, *samples.shape[-2:])
     out = np.empty((len(flat), len(LEADS_12), flat.shape[2]), np.int16)
     if not _kernels.derive_12(flat, out):

@@ -32,6 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     parser = argparse.ArgumentParser(prog="dsb_fast.export.ecg", description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--output", required=True, metavar="FILE.onnx")
+    parser.add_argument("--check", action="store_true", help="write nothing; check the FILE.onnx that is there")
     parser.add_argument("--checkpoint", metavar="FILE", help="default: the published weights of deepfake-ecg 1.1.2")
     parser.add_argument(
         "--card", action="append", metavar="FILE|KEY=VALUE", help="scale, unit, length, ... of the checkpoint"
@@ -40,8 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     try:
         source = open_source(args.checkpoint, card_values(args.card))
-        source.export(args.output)
-        print(f"{args.output}: written")
+        if not args.check:
+            source.export(args.output)
+            print(f"{args.output}: written")
         try:
             worst = check(args.output, source.network, args.samples)
         except MissingDependencyError as error:

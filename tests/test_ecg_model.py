@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -238,3 +241,19 @@ def test_weights_of_the_package_are_checked(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(dsb_fast.CheckpointError, match="not the published weights"):
         dsb_fast.load("cardiovascular.ecg", device="cpu")
+
+
+@pytest.mark.variant_independent
+def test_export_program_checks_what_it_wrote_and_any_exported_file(tmp_path):
+    def run(*arguments):
+        return subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    script = Path(__file__).parent.parent / "export/ecg.py"
+    for program in (["-m", "dsb_fast.export.ecg"], [str(script)]):
+        done = run(sys.executable, *program, "-o", "ecg.onnx", "--samples", "2")
+        assert done.returncode == 0 and "worst error" in done.stdout, done.stderr
+    torch.save(state_dict(6), tmp_path / "net.pt")
+    done = run(sys.executable, "-m", "dsb_fast.export.ecg", "-o", "ecg.onnx", "--check", "--samples", "2")
+    assert done.returncode == 0 and "written" not in done.stdout
+    other = run(sys.executable, "-m", "dsb_fast.export.ecg", "-o", "ecg.onnx", "--check", "--checkpoint", "net.pt")
+    assert other.returncode == 1  # not the file of these weights

@@ -44,8 +44,11 @@ def test_fallback_derives_the_same():
 def test_derive_12_refuses_what_is_no_ecg():
     with pytest.raises(dsb_fast.InputError, match="8, time"):
         leads.derive_12(np.zeros((12, 5), np.int16))
-    with pytest.raises(dsb_fast.InputError, match="int16"):
+    with pytest.raises(dsb_fast.InputError, match="float32"):
         leads.derive_12(np.zeros((8, 5), np.float32))
+    with pytest.raises(dsb_fast.InputError, match="fit int16"):
+        leads.derive_12(np.full((8, 5), 40000))
+    assert leads.derive_12(np.ones((8, 5), int)).dtype == np.int16
     large = np.zeros((8, 5), np.int16)
     large[0], large[1] = -30000, 30000
     with pytest.raises(dsb_fast.InputError, match="fit"):
