@@ -18,6 +18,7 @@ endif()
 # Kernel sources: each is compiled once a variant, in that variant's namespace.
 set(DSB_KERNEL_SOURCES
   csrc/kernels/bias_act.cc
+  csrc/kernels/conv1d.cc
   csrc/kernels/conv2d.cc
   csrc/kernels/microvolt.cc
   csrc/kernels/philox.cc

@@ -30,6 +30,7 @@ def _contenders(missing: dict[str, str]) -> dict[str, list]:
         raise Missing(f"{_BASELINE}: onnxruntime is not installed; pip install '.[cpu]'")
     contenders = {
         "dsb_fast": [ecg_peers.DsbFast(generator)],
+        "dsb_fast, compiled network": [ecg_peers.Fused(network)],
         _BASELINE: ecg_peers.onnx_runtime(published_onnx.build(network)),
         "ONNX Runtime, portable graph": ecg_peers.onnx_runtime(portable),
     }

@@ -13,6 +13,7 @@ void upfirdn2d(const UpfirdnPlane& plane, const float* x, const float* taps, flo
 void bias_act(const float* x, size_t count, const float* bias, size_t bias_step, const ActivationOptions& options,
               float* out);
 void conv2d(const ConvPlane& plane, const float* x, const float* weight, float* out);
+void conv1d_lanes(const LaneConv& conv, const float* x, const float* packed, const float* bias, float* out);
 void scale_add(const float* x, size_t count, float factor, const float* addend, float* out);
 
 }  // namespace DSB_VARIANT

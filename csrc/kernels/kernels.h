@@ -43,8 +43,22 @@ struct ConvPlane {
   bool flip;  // a true convolution: the weights are read backwards
 };
 
+// Output channels that a convolution computes side by side; weights are packed in blocks of so many.
+constexpr int64_t kChannelBlock = 5;
+
+// A one-dimensional convolution on a group of samples, one sample a vector lane. A row is one channel: positions, each
+// of Kernels::lanes floats. Rows are `in_row` and `out_row` floats apart. Output t reads positions t * stride to t *
+// stride + taps - 1 from where x points, and lands out_step positions after output t - 1.
+struct LaneConv {
+  int64_t in_channels, out_channels, taps, stride;
+  int64_t in_row, out_row, out_step, count;
+  Activation activation;  // linear, relu or lrelu
+  float slope;
+};
+
 struct Kernels {
   const char* name;
+  size_t lanes;  // floats in a vector
   // out[e] = low + span * u(e), u uniform in [0, 1) with 24 bits; product and sum rounded one after the other.
   void (*philox_uniform)(const PhiloxRange& range, float low, float span, float* out);
   // Box-Muller in float64, rounded to float32.
@@ -58,6 +72,10 @@ struct Kernels {
                    float* out);
   // out[y, x] = sum over channels, rows and columns in this order of weight * x, one accumulator an output.
   void (*conv2d)(const ConvPlane& plane, const float* x, const float* weight, float* out);
+  // packed: for each block of kChannelBlock output channels (the last may be smaller) the weights of its channels side
+  // by side, for input channel after input channel and tap after tap. An accumulator begins with the bias and adds the
+  // products in that order.
+  void (*conv1d_lanes)(const LaneConv& conv, const float* x, const float* packed, const float* bias, float* out);
   // out[e] = x[e] * factor (+ addend[e] if not null), product and sum as the variant's madd. out may be x.
   void (*scale_add)(const float* x, size_t count, float factor, const float* addend, float* out);
 };

@@ -1,11 +1,12 @@
 #include "kernels/declarations.h"
+#include DSB_SIMD_HEADER
 
 namespace dsb {
 namespace DSB_VARIANT {
 
 extern const Kernels kernels;
-const Kernels kernels = {DSB_VARIANT_NAME, philox_uniform, philox_normal, microvolt,
-                         upfirdn2d,        bias_act,       conv2d,        scale_add};
+const Kernels kernels = {DSB_VARIANT_NAME, kFloatLanes, philox_uniform, philox_normal, microvolt,
+                         upfirdn2d,        bias_act,    conv2d,         conv1d_lanes,  scale_add};
 
 }  // namespace DSB_VARIANT
 }  // namespace dsb

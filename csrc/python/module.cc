@@ -20,4 +20,5 @@ PYBIND11_MODULE(_native, module) {
   dsb::python::bind_random(module);
   dsb::python::bind_signal(module);
   dsb::python::bind_ops(module);
+  dsb::python::bind_pulse2pulse(module);
 }

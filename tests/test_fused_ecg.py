@@ -1,0 +1,152 @@
+"""The ECG network on the compiled kernels: layers against float64, golden parity, the same bits however it is run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from dsb_fast.export import pulse2pulse, reference, torch_file
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from references.make_checkpoint import state_dict
+from tolerances import ECG_EQUAL_SHARE, ECG_POOLED_RMS, ECG_SIGNAL, OPS
+
+from dsb_fast import _fused, _kernels, random
+from dsb_fast._models.ecg_source import published_checkpoint
+
+pytestmark = pytest.mark.skipif(_kernels.native is None, reason="the extension is not built (DSB_NATIVE=0)")
+
+
+@pytest.fixture(scope="module")
+def published():
+    return pulse2pulse.from_tree(torch_file.load(published_checkpoint())[0])
+
+
+@pytest.fixture(scope="module")
+def compiled(published):
+    return _fused.compile_network(published)
+
+
+def _conv1d(x, weight, bias, stride, repetition, padding, activation, slope):
+    """Repeat, pad, correlate, activate; float64, window by window."""
+    x = np.repeat(x.astype(np.float64), repetition, axis=2)
+    x = np.pad(x, ((0, 0), (0, 0), (padding, padding)))
+    taps = weight.shape[2]
+    starts = range(0, x.shape[2] - taps + 1, stride)
+    y = np.stack([np.einsum("nct,oct->no", x[:, :, s : s + taps], weight.astype(np.float64)) for s in starts], 2)
+    y = y + bias[None, :, None]
+    functions = {"linear": lambda v: v, "relu": lambda v: np.maximum(v, 0), "tanh": np.tanh}
+    return np.where(y < 0, y * slope, y) if activation == "lrelu" else functions[activation](y)
+
+
+@given(
+    st.sampled_from([0, 1, 2, 15, 16, 17, 33]), st.integers(1, 11), st.integers(1, 13),
+    st.sampled_from([1, 2, 5, 8, 25]),
+    st.sampled_from([(1, 1), (2, 1), (5, 1), (1, 2), (1, 3), (1, 5)]), st.integers(0, 13), st.integers(1, 40),
+    st.sampled_from(["linear", "relu", "lrelu", "tanh"]), st.integers(0, 5),
+)  # fmt: skip
+@settings(max_examples=150, deadline=None)
+def test_any_layer(count, rows, columns, taps, factors, padding, length, activation, seed):
+    stride, repetition = factors
+    if length * repetition + 2 * padding < taps:
+        return
+    draw = np.random.default_rng(seed)
+    x = draw.standard_normal((count, columns, length)).astype(np.float32)
+    weight = draw.standard_normal((rows, columns, taps)).astype(np.float32)
+    bias = draw.standard_normal(rows).astype(np.float32)
+    layer = (weight, bias, stride, repetition, padding, activation, 0.01)
+    got, expected = _kernels.native.conv1d(x, layer), _conv1d(x, *layer)
+    assert got.shape == expected.shape
+    if expected.size:
+        assert np.abs(got - expected).max() <= OPS * max(np.abs(expected).max(), 1e-30)
+    if count > 1:  # alone and in a group
+        assert (_kernels.native.conv1d(x[1:2], layer)[0] == got[1]).all()
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        (np.ones((2, 3, 5)), np.ones(2), 2, 2, 0, "relu", 0.0), (np.ones((2, 3, 5)), np.ones(3), 1, 1, 0, "relu", 0.0),
+        (np.ones((2, 3, 5)), np.ones(2), 0, 1, 0, "relu", 0.0), (np.ones((2, 3, 5)), np.ones(2), 1, 1, -1, "relu", 0.0),
+        (np.ones((2, 3, 5)), np.ones(2), 1, 1, 0, "gelu", 0.0), (np.ones((2, 3, 50)), np.ones(2), 1, 1, 0, "relu", 0.0),
+        (np.ones((2, 4, 5)), np.ones(2), 1, 1, 0, "relu", 0.0),
+    ],
+)  # fmt: skip
+def test_layers_that_are_none_are_refused(layer):
+    with pytest.raises(ValueError, match="conv1d"):
+        _kernels.native.conv1d(np.ones((1, 3, 9), np.float32), layer)
+
+
+def test_golden_parity(compiled, data):
+    golden = np.load(data / "ecg/ecg.npz")
+    signal = compiled.run(golden["noise"])
+    assert np.abs(signal - golden["out"]).max() <= ECG_SIGNAL
+    difference = np.abs((signal * np.float32(6000)).astype(np.int16).astype(int) - golden["out_int"])
+    assert (difference == 0).mean() >= ECG_EQUAL_SHARE and difference.max() <= 1
+
+
+def test_statistics_against_float64(compiled, published):
+    square = count = unequal = apart = 0
+    for start in range(0, 100, 50):
+        noise = random.uniform(0, start, 50, (8, 5000), low=-1.0, high=1.0)
+        exact, signal = reference.signal(published, noise), compiled.run(noise)
+        square, count = square + float(((signal - exact) ** 2).sum()), count + exact.size
+        whole = (signal * np.float32(6000)).astype(np.int16).astype(int)
+        difference = np.abs(whole - np.trunc(exact * 6000).astype(int))
+        unequal, apart = unequal + int((difference > 0).sum()), apart + int((difference > 1).sum())
+    print(f"pooled rms {(square / count) ** 0.5:.2e}, unequal {unequal / count:.2e}, more than 1 apart {apart}")
+    assert (square / count) ** 0.5 <= ECG_POOLED_RMS
+    assert unequal / count <= 1 - ECG_EQUAL_SHARE and apart == 0
+
+
+@pytest.mark.parametrize("batch", [1, 5, 16, 17, 64])
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_batch_and_threads_do_not_change_bits(compiled, batch, threads):
+    noise = random.uniform(4, 0, 64, (8, 5000), low=-1.0, high=1.0)
+    whole = compiled.run(noise, 1)
+    parts = [compiled.run(noise[k : k + batch], threads) for k in range(0, 64, batch)]
+    assert (np.concatenate(parts).view(np.int32) == whole.view(np.int32)).all()
+
+
+@pytest.mark.parametrize("length", [2500, 7500])
+def test_other_sizes(length):
+    state = {k: _tensor(v) for k, v in state_dict(6, leads=3).items()}
+    network = pulse2pulse.from_tree(state)
+    noise = random.uniform(1, 0, 3, (3, length), low=-1.0, high=1.0)
+    signal = _fused.compile_network(network).run(noise)
+    assert np.abs(signal - reference.signal(network, noise)).max() <= 1e-5
+    with pytest.raises(ValueError, match="multiple of 2500"):
+        _fused.compile_network(network).run(noise[:, :, :-1])
+
+
+def _tensor(value):
+    storage = torch_file.Storage("0", "f4", value.numel(), lambda: value.contiguous().numpy().tobytes())
+    return torch_file.Tensor(storage, 0, tuple(value.shape), value.stride())
+
+
+_PROGRAM = """
+import hashlib
+from dsb_fast import _fused, _kernels, random
+from dsb_fast._models.ecg_source import published_checkpoint
+from dsb_fast.export import pulse2pulse, torch_file
+network = _fused.compile_network(pulse2pulse.from_tree(torch_file.load(published_checkpoint())[0]))
+signal = network.run(random.uniform(8, 0, 5, (8, 5000), low=-1.0, high=1.0))
+print(_kernels.active_variant(), hashlib.sha256(signal).hexdigest())
+"""
+
+
+def test_whole_samples_are_the_same_in_every_variant_that_fuses(tmp_path):
+    digests = {}
+    for name, available in _kernels.variants():
+        if name == "scalar" or not available:  # scalar rounds products apart
+            continue
+        environment = {**os.environ, "DSB_FORCE_VARIANT": name}
+        done = subprocess.run(
+            [sys.executable, "-c", _PROGRAM], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+        )
+        ran, digests[name] = done.stdout.split()
+        assert ran == name
+    assert len(set(digests.values())) <= 1, digests
