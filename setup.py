@@ -26,7 +26,10 @@ class CMakeBuild(build_ext):
 
         target = Path(self.get_ext_fullpath(ext.name)).resolve().parent
         build = Path(self.build_temp).resolve()
-        build.mkdir(parents=True, exist_ok=True)
+        library = target / "libdsb_fast_ort.so"
+        library.unlink(missing_ok=True)  # an earlier build's; this one may have no headers for it
+        shutil.rmtree(build, ignore_errors=True)  # a cache that names another build environment fails in odd ways
+        build.mkdir(parents=True)
         configure = [
             "cmake",
             f"-S{ROOT}",
@@ -40,6 +43,8 @@ class CMakeBuild(build_ext):
         ]
         subprocess.run(configure, check=True)
         subprocess.run(["cmake", "--build", str(build), "--parallel", str(os.cpu_count() or 1)], check=True)
+        if self.editable_mode and library.is_file():
+            shutil.copy2(library, ROOT / "dsb_fast")
 
 
 def build_tools():

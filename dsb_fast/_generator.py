@@ -24,11 +24,17 @@ class Generator:
         _backends.candidates(device, precision)  # a wrong device is reported before anything is read
         self.precision = precision
         _kernels.active_variant()  # a variant that was forced and can't run is an error now, not at the first sample
-        graph = model.source.graph(model.card.length)
-        backend, self._open = _backends.open_first(graph.model, device, precision)
+        graphs = {}
+
+        def graph_of(flavour):
+            graphs[flavour] = model.source.graph(model.card.length, flavour)
+            return graphs[flavour].model
+
+        opened = _backends.open_first(graph_of, device, precision, model.source.flavour)
         model.source.confirm()
-        self._backends = {model.card.length: backend}
-        self.graph_sha256 = graph.sha256  # weights derived at export are part of a sample's identity
+        self.flavour, self._open = opened.flavour, opened.again
+        self._backends = {model.card.length: opened.backend}
+        self.graph_sha256 = graphs[self.flavour].sha256  # weights derived at export are part of a sample's identity
 
     @property
     def backend(self) -> _backends.Backend:
@@ -105,7 +111,7 @@ class Generator:
         arrays = self.model.check_run_inputs(inputs)
         length = next(iter(arrays.values())).shape[-1]
         if length not in self._backends:
-            self._backends[length] = self._open(self.model.source.graph(length).model)
+            self._backends[length] = self._open(self.model.source.graph(length, self.flavour).model)
         return self._backends[length].run(arrays)
 
     @property
@@ -115,7 +121,7 @@ class Generator:
             **self.model.info(),
             "backend": self.backend.name,
             "precision": self.precision,
-            "flavour": "portable",
+            "flavour": self.flavour,
             "variant": _kernels.active_variant(),
             "grade": self.backend.grade,
             "depends_on": dict(self.backend.depends_on),

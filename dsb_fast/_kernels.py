@@ -33,6 +33,14 @@ def active_variant() -> str:
         raise VariantError(str(error)) from None
 
 
+ARITHMETIC = "1"  # version of the compiled kernels' order of operations; see docs/identity.md
+
+
+def arithmetic() -> str:
+    """What the bits of the compiled kernels depend on; without fused multiply-add they have a version of their own."""
+    return f"{ARITHMETIC} unfused" if active_variant() == "scalar" else ARITHMETIC
+
+
 def _fallback():
     try:
         from . import _fallback

@@ -17,6 +17,7 @@ from dsb_fast._errors import InputError
 from .pulse2pulse import DECODER, ENCODER, LEAKY_SLOPE, LENGTH_UNIT, PADDING, TAPS, Layer, Pulse2Pulse
 
 OPSET = 17
+DOMAIN = "dsb_fast"
 IR_VERSION = 9  # ONNX Runtime 1.17 reads no newer one
 _DENSE_POINTS = 2  # widest bottleneck that is made a matrix; beyond, the matrix grows with the square
 
@@ -127,8 +128,7 @@ def build(network: Pulse2Pulse, length: int) -> onnx.ModelProto:
 
     Raises InputError if ``length`` is not a multiple of 2500.
     """
-    if length <= 0 or length % LENGTH_UNIT:
-        raise InputError(f"length: {length} points; Pulse2Pulse needs a positive multiple of {LENGTH_UNIT}")
+    _check_length(length)
     b = _Builder()
     middle = length // LENGTH_UNIT
     dense = middle <= _DENSE_POINTS
@@ -151,8 +151,36 @@ def build(network: Pulse2Pulse, length: int) -> onnx.ModelProto:
         else:
             x = _up(b, x, layer, repetition, "Tanh" if name == "deconv_7" else "Relu")
     b.nodes[-1].output[0] = "signal"
+    return _model(b, network.leads, length, {"": OPSET})
 
-    shape = ["N", network.leads, length]
+
+def build_fused(network: Pulse2Pulse, length: int) -> onnx.ModelProto:
+    """The same network as one operator of domain ``dsb_fast`` (csrc/ort/pulse2pulse.cc), with the published weights."""
+    _check_length(length)
+    b = _Builder()
+    inputs, strides, repetitions = ["noise"], [], []
+    for name, stride, repetition in (
+        *((name, stride, 1) for name, stride in ENCODER),
+        *((name, 1, repetition) for name, repetition, _ in DECODER),
+    ):
+        layer = network.layers[name]
+        inputs += [b.constant(f"{name}.weight", layer.weight), b.constant(f"{name}.bias", layer.bias)]
+        strides.append(stride)
+        repetitions.append(repetition)
+    b.node(
+        "Pulse2Pulse", inputs, "signal", domain=DOMAIN, strides=strides, repetitions=repetitions, padding=PADDING,
+        slope=LEAKY_SLOPE,
+    )  # fmt: skip
+    return _model(b, network.leads, length, {"": OPSET, DOMAIN: 1})
+
+
+def _check_length(length: int) -> None:
+    if length <= 0 or length % LENGTH_UNIT:
+        raise InputError(f"length: {length} points; Pulse2Pulse needs a positive multiple of {LENGTH_UNIT}")
+
+
+def _model(b: _Builder, leads: int, length: int, domains: dict[str, int]) -> onnx.ModelProto:
+    shape = ["N", leads, length]
     graph = helper.make_graph(
         b.nodes,
         "pulse2pulse",
@@ -160,9 +188,8 @@ def build(network: Pulse2Pulse, length: int) -> onnx.ModelProto:
         [helper.make_tensor_value_info("signal", TensorProto.FLOAT, shape)],
         b.constants,
     )
-    model = helper.make_model(
-        graph, producer_name="dsb_fast", opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
-    )
+    opsets = [helper.make_opsetid(domain, version) for domain, version in domains.items()]
+    model = helper.make_model(graph, producer_name="dsb_fast", opset_imports=opsets, ir_version=IR_VERSION)
     onnx.checker.check_model(model)
-    onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
+    onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=DOMAIN not in domains)
     return model

@@ -10,9 +10,12 @@ import onnx
 
 from dsb_fast._errors import CheckpointError
 
+from .ecg_graph import DOMAIN
+
 FORMAT_VERSION = 1
 # What the portable graphs are made of. None of these can grow its input without bound, run code or read another file.
-_OPERATORS = {"Concat", "Conv", "Gemm", "LeakyRelu", "Relu", "Reshape", "Tanh", "Transpose"}
+_PORTABLE = {("", kind) for kind in ("Concat", "Conv", "Gemm", "LeakyRelu", "Relu", "Reshape", "Tanh", "Transpose")}
+_OPERATORS = {"portable": _PORTABLE, "fused": {(DOMAIN, "Pulse2Pulse")}}
 _MAX_GROWTH = 64  # largest intermediate tensor, in sizes of the input (the widest we export is 3 times)
 _MAX_NODES = 10_000
 
@@ -59,7 +62,8 @@ def check(data: bytes) -> tuple[dict[str, str], dict, list[int]]:
     try:
         model = onnx.load_model_from_string(data)
         onnx.checker.check_model(model)
-        inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+        strict = not _is_fused(model)
+        inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=strict, data_prop=True)
     except Exception as error:  # protobuf, checker and inference raise classes of their own
         raise CheckpointError(f"it is no valid ONNX file ({str(error).strip().splitlines()[0][:160]})") from None
     graph = model.graph
@@ -74,9 +78,11 @@ def check(data: bytes) -> tuple[dict[str, str], dict, list[int]]:
         )
     if len(model.functions) or len(graph.node) > _MAX_NODES or graph.sparse_initializer:
         raise CheckpointError("it has functions, sparse weights or too many nodes, which dsb_fast never exports")
-    foreign = sorted(
-        {f"{node.domain}:{node.op_type}"[:60] for node in graph.node if node.domain or node.op_type not in _OPERATORS}
-    )
+    allowed = _OPERATORS.get(properties["flavour"])
+    if allowed is None:
+        raise CheckpointError(f"its flavour is {properties['flavour'][:20]!r}; there are {', '.join(_OPERATORS)}")
+    kinds = {(node.domain, node.op_type) for node in graph.node}
+    foreign = sorted(f"{domain}:{kind}"[:60] for domain, kind in kinds - allowed)
     if foreign:
         raise CheckpointError(f"it has operators that dsb_fast never exports: {', '.join(foreign[:5])}")
     for tensor in graph.initializer:
@@ -95,6 +101,11 @@ def check(data: bytes) -> tuple[dict[str, str], dict, list[int]]:
     if not isinstance(card, dict):
         raise CheckpointError("its metadata property card is not a JSON object")
     return properties, card, [d.dim_value for d in graph.input[0].type.tensor_type.shape.dim[1:]]
+
+
+def _is_fused(model: onnx.ModelProto) -> bool:
+    """Strict inference knows no operators of ours; their only output is the graph's, whose size stands there."""
+    return any(node.domain == DOMAIN for node in model.graph.node)
 
 
 def _size(value: onnx.ValueInfoProto) -> int | None:

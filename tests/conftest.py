@@ -16,11 +16,14 @@ def pytest_configure(config):
     """Refuse to test a source tree that is not what is installed: it lacks the extension and dsb_fast.export."""
     import dsb_fast.export
 
+    import dsb_fast.ops
     from dsb_fast import _kernels
 
     if _kernels.native is None and os.environ.get("DSB_NATIVE", "1") != "0":
         raise pytest.UsageError("the compiled extension is not installed; pip install '.[cpu,test]' builds it")
     assert Path(dsb_fast.export.__file__).name == "__init__.py"
+    if os.environ.get("DSB_REQUIRE_LIBRARY") == "1":
+        dsb_fast.ops.library_path()
 
 
 @pytest.fixture(scope="session", autouse=True)

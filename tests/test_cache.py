@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from dsb_fast.export import ecg_graph
+from dsb_fast.export import onnx_file
 
 import dsb_fast
 from dsb_fast import _cache
@@ -15,8 +15,8 @@ from dsb_fast import _cache
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("DSB_CACHE_DIR", str(tmp_path / "cache"))
     built = []
-    real = ecg_graph.build
-    monkeypatch.setattr(ecg_graph, "build", lambda *a: built.append(1) or real(*a))
+    real = onnx_file.serialise
+    monkeypatch.setattr(onnx_file, "serialise", lambda *a: built.append(1) or real(*a))
     return tmp_path / "cache", built
 
 

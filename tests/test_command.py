@@ -134,7 +134,7 @@ def test_info(command, generator):
 
 
 def test_export(command, one_line, tmp_path, generator):
-    command("export", "cardiovascular.ecg", "-o", "ecg.onnx", check=0)
+    command("export", "cardiovascular.ecg", "-o", "ecg.onnx", "--flavour", generator.flavour, check=0)
     onnx.checker.check_model(str(tmp_path / "ecg.onnx"))
     command("generate", "ecg.onnx", "-n", 2, "-o", "d", check=0)
     assert (generator.sample(1, start=1)[0] == np.loadtxt(tmp_path / "d/1.asc", dtype=int).T).all()

@@ -231,7 +231,7 @@ def test_signatures_are_the_contracts():
     }  # fmt: skip
     for name, names in expected.items():
         assert list(inspect.signature(getattr(ops, name)).parameters) == names
-    assert set(ops.__all__) == {*FUNCTIONS, "setup_filter"}
+    assert set(ops.__all__) == {*FUNCTIONS, "setup_filter", "library_path"}
 
 
 def test_without_torch_and_extension(monkeypatch):

@@ -57,7 +57,10 @@ class _UncheckedGraph:
         self._graph = Graph(Path(path).read_bytes(), "unchecked")
         self.weights_sha256 = "unchecked"
 
-    def graph(self, length: int):
+    def flavour(self, preferred: str) -> str:
+        return "portable"
+
+    def graph(self, length: int, flavour: str):
         return self._graph
 
     def confirm(self) -> None:

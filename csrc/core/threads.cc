@@ -7,6 +7,8 @@
 #include <thread>
 #include <vector>
 
+#include "core/float_environment.h"
+
 namespace dsb {
 
 unsigned hardware_threads() { return std::max(1u, std::thread::hardware_concurrency()); }
@@ -15,6 +17,7 @@ void parallel_for(uint64_t tasks, unsigned threads, const std::function<void(uin
   if (threads == 0) threads = hardware_threads();
   threads = static_cast<unsigned>(std::min<uint64_t>(threads, tasks));
   if (threads <= 1) {
+    const FloatEnvironment environment;
     for (uint64_t task = 0; task < tasks; ++task) body(task);
     return;
   }
@@ -22,6 +25,7 @@ void parallel_for(uint64_t tasks, unsigned threads, const std::function<void(uin
   std::exception_ptr error;
   std::mutex error_mutex;
   auto work = [&] {
+    const FloatEnvironment environment;
     for (uint64_t task; (task = next.fetch_add(1)) < tasks;) {
       try {
         body(task);

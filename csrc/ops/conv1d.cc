@@ -13,12 +13,14 @@ int64_t floor_divide(int64_t a, int64_t b) { return a >= 0 ? a / b : -((b - 1 - 
 
 // Weights [out][in][taps] in blocks of output channels, the block's channels side by side.
 std::vector<float> pack(const std::vector<float>& weight, int64_t out_channels, int64_t sum_length) {
-  std::vector<float> packed;
-  packed.reserve(weight.size());
-  for (int64_t o = 0; o < out_channels; o += kChannelBlock)
+  std::vector<float> packed(weight.size());
+  float* to = packed.data();
+  for (int64_t o = 0; o < out_channels; o += kChannelBlock) {
+    const int64_t width = std::min(kChannelBlock, out_channels - o);
+    const float* from = weight.data() + o * sum_length;
     for (int64_t k = 0; k < sum_length; ++k)
-      for (int64_t b = o; b < std::min(o + kChannelBlock, out_channels); ++b)
-        packed.push_back(weight[static_cast<size_t>(b * sum_length + k)]);
+      for (int64_t b = 0; b < width; ++b) *to++ = from[b * sum_length + k];
+  }
   return packed;
 }
 
@@ -51,14 +53,17 @@ Conv1dLayer::Conv1dLayer(const Conv1dSpec& spec, const float* weight, const floa
     const int64_t first = floor_divide(phase - spec.padding, spec.repetition);
     const int64_t last = floor_divide(phase + spec.taps - 1 - spec.padding, spec.repetition);
     const int64_t taps = last - first + 1;
+    std::vector<size_t> slot;  // of each tap: the input point that it meets
+    for (int64_t tap = 0; tap < spec.taps; ++tap)
+      slot.push_back(static_cast<size_t>(floor_divide(phase + tap - spec.padding, spec.repetition) - first));
     std::vector<float> folded(static_cast<size_t>(rows * taps));
+    std::vector<double> sums(static_cast<size_t>(taps));
     for (int64_t row = 0; row < rows; ++row) {
-      std::vector<double> sums(static_cast<size_t>(taps), 0.0);
-      for (int64_t tap = 0; tap < spec.taps; ++tap)
-        sums[static_cast<size_t>(floor_divide(phase + tap - spec.padding, spec.repetition) - first)] +=
-            weight[row * spec.taps + tap];
-      for (int64_t tap = 0; tap < taps; ++tap)
-        folded[static_cast<size_t>(row * taps + tap)] = static_cast<float>(sums[static_cast<size_t>(tap)]);
+      std::fill(sums.begin(), sums.end(), 0.0);
+      const float* from = weight + row * spec.taps;
+      for (size_t tap = 0; tap < slot.size(); ++tap) sums[slot[tap]] += from[tap];
+      float* to = folded.data() + row * taps;
+      for (size_t tap = 0; tap < sums.size(); ++tap) to[tap] = static_cast<float>(sums[tap]);
     }
     phases_.push_back({first, taps, pack(folded, spec.out_channels, spec.in_channels * taps)});
   }

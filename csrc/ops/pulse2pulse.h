@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "ops/conv1d.h"
@@ -13,14 +14,30 @@ class Pulse2PulseNetwork {
  public:
   // Twelve layers in the order of the computation. Throws std::invalid_argument if their channels do not fit.
   explicit Pulse2PulseNetwork(std::vector<Conv1dLayer> layers);
+  ~Pulse2PulseNetwork();
 
   int64_t leads() const { return layers_.front().spec().in_channels; }
   // noise and signal are [count][leads][length]; length a multiple of 2500. Groups of samples run on `threads` threads
   // (0: all cores), each through the whole network, without waiting for each other.
   void run(const float* noise, int64_t count, int64_t length, unsigned threads, float* signal) const;
 
+  // The same on a thread pool of the caller's: part `worker` of `workers`, each once, in any order and at any time.
+  // Call check() first.
+  void run_part(const float* noise, int64_t count, int64_t length, int64_t worker, int64_t workers,
+                float* signal) const;
+  // Throws std::invalid_argument unless this is a length that the network takes.
+  void check(int64_t length) const;
+  // Groups that `count` samples make; more workers than that have nothing to do.
+  int64_t groups(int64_t count) const;
+
  private:
+  class Workspace;
+  std::unique_ptr<Workspace> take(int64_t length) const;
+  void give_back(std::unique_ptr<Workspace> space) const;
+
   std::vector<Conv1dLayer> layers_;
+  mutable std::mutex mutex_;
+  mutable std::vector<std::unique_ptr<Workspace>> idle_;  // kept between calls: fresh memory costs more than it looks
 };
 
 }  // namespace dsb

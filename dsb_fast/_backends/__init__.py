@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import NamedTuple
 
 from .._errors import DeviceError
 from .base import Backend, Device
@@ -14,20 +15,34 @@ BACKENDS: tuple[type[Backend], ...] = (CudaBackend, OnnxRuntimeCpuBackend, OpenV
 PRECISIONS = ("fp32", "fp16", "bf16")
 
 
-def open_first(graph: bytes | str, device: str, precision: str) -> tuple[Backend, Callable[[bytes | str], Backend]]:
-    """``graph`` on the best of ``device``'s backends that starts, and how to open another graph on the same.
+def open_first(graph_of: Callable[[str], bytes | str], device: str, precision: str, flavour_of) -> Opened:
+    """The best of ``device``'s backends that starts, on the flavour of graph that it prefers.
 
-    A backend that ``auto`` would have preferred and that does not start is reported as a warning of logger dsb_fast.
+    ``graph_of(flavour)`` gives a graph; ``flavour_of(preferred)`` says which flavour the model gives a backend. A
+    backend that ``auto`` would have preferred and that does not start is reported as a warning of logger dsb_fast.
     """
     able = candidates(device, precision)
     for kind, number in able:
+        flavour = flavour_of(kind.flavours()[0])
         try:
-            return kind(graph, precision, number), lambda other: kind(other, precision, number)  # noqa: B023
+            if flavour not in kind.flavours():
+                raise DeviceError(f"device {kind.device}: it can't run a {flavour} graph here; a portable one works")
+            backend = kind(graph_of(flavour), precision, number, flavour)
         except DeviceError as error:
             if kind is able[-1][0]:
                 raise
             logging.getLogger("dsb_fast").warning("%s; going on with %s", error, able[-1][0].device)
+            continue
+        return Opened(backend, flavour, lambda graph, k=kind, n=number, f=flavour: k(graph, precision, n, f))
     raise AssertionError("candidates is never empty")
+
+
+class Opened(NamedTuple):
+    """A backend that runs, the flavour of its graph, and how to open another graph of that flavour on the same."""
+
+    backend: Backend
+    flavour: str
+    again: Callable[[bytes | str], Backend]
 
 
 def devices() -> list[Device]:

@@ -28,9 +28,15 @@ class Backend(ABC):
     numbered: ClassVar[bool] = False
     precisions: ClassVar[tuple[str, ...]] = ("fp32",)
 
+    @classmethod
+    def flavours(cls) -> tuple[str, ...]:
+        """The flavours of graph that it runs here, the preferred one first."""
+        return ("portable",)
+
     name: str  # what info and manifests call it
     grade: str  # exact, repeatable or near
     depends_on: dict[str, str]  # what the grade depends on
+    flavour: str = "portable"  # of the graph that runs
     parallel: int  # calls of run that are worth making at once
     batch_size: int  # samples a call at which the speed is best
 
@@ -40,7 +46,7 @@ class Backend(ABC):
         """Whether this machine has it; cheap, imports no more than it must."""
 
     @abstractmethod
-    def __init__(self, graph: bytes | str, precision: str, number: str):
+    def __init__(self, graph: bytes | str, precision: str, number: str, flavour: str = "portable"):
         """Make ``graph``, a serialised ONNX model or the path of one, ready. Raises DeviceError."""
 
     @abstractmethod

@@ -9,7 +9,9 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from .._errors import DeviceError
+from .. import _kernels
+from .._errors import DeviceError, GenerationError
+from .._library import has_library, library_path
 from .base import Backend, Device
 
 _CPU_PROVIDER, _CUDA_PROVIDER = "CPUExecutionProvider", "CUDAExecutionProvider"
@@ -64,7 +66,12 @@ class _OnnxRuntimeBackend(Backend):
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return dict(zip(self._outputs, self._session.run(None, inputs), strict=True))
+        try:
+            results = self._session.run(None, inputs)
+        except Exception as error:  # ONNX Runtime raises many classes of its own
+            text = str(error).splitlines()[0][:200]
+            raise GenerationError(f"device {self.device}: ONNX Runtime could not run the graph: {text}") from None
+        return dict(zip(self._outputs, results, strict=True))
 
 
 class OnnxRuntimeCpuBackend(_OnnxRuntimeBackend):
@@ -74,20 +81,31 @@ class OnnxRuntimeCpuBackend(_OnnxRuntimeBackend):
     grade = "repeatable"
 
     @classmethod
+    def flavours(cls) -> tuple[str, ...]:
+        return ("fused", "portable") if _kernels.native is not None and has_library() else ("portable",)
+
+    @classmethod
     def probe(cls) -> Device:
         if find_spec("onnxruntime") is None:
             return Device("cpu", False, True, "", "onnxruntime is not installed; pip install 'dsb-fast[cpu]'")
         return Device("cpu", True, True, f"ONNX Runtime, {cores()} cores")
 
-    def __init__(self, graph: bytes | str, precision: str, number: str):
+    def __init__(self, graph: bytes | str, precision: str, number: str, flavour: str = "portable"):
         ort = _onnxruntime()
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4
+        self.flavour = flavour
+        if flavour == "fused":
+            options.register_custom_ops_library(library_path())
+            self.grade, self.depends_on = "exact", {"arithmetic": _kernels.arithmetic()}
+            self.batch_size = 16  # a group of samples, one a vector lane
+        else:
+            self.depends_on = {"onnxruntime": ort.__version__, "cpu": cpu_type()}
+            self.batch_size = 8
         self._open(graph, options, [_CPU_PROVIDER])
         self.name = "onnxruntime-cpu"
-        self.depends_on = {"onnxruntime": ort.__version__, "cpu": cpu_type()}
-        self.parallel, self.batch_size = cores(), 8
+        self.parallel = cores()
 
 
 class CudaBackend(_OnnxRuntimeBackend):
@@ -106,7 +124,7 @@ class CudaBackend(_OnnxRuntimeBackend):
             return Device("cuda", False, True, "", "this onnxruntime has no CUDA provider; pip install 'dsb-fast[gpu]'")
         return Device("cuda", True, True, "ONNX Runtime, CUDA provider")
 
-    def __init__(self, graph: bytes | str, precision: str, number: str):
+    def __init__(self, graph: bytes | str, precision: str, number: str, flavour: str = "portable"):
         ort = _onnxruntime()
         if hasattr(ort, "preload_dlls"):
             ort.preload_dlls()

@@ -24,7 +24,7 @@ class OpenVinoBackend(Backend):
             return Device("openvino", False, False, "", "openvino is not installed; pip install 'dsb-fast[openvino]'")
         return Device("openvino", True, False, f"OpenVINO, {cores()} cores", "auto never takes it; ask for it by name")
 
-    def __init__(self, graph: bytes | str, precision: str, number: str):
+    def __init__(self, graph: bytes | str, precision: str, number: str, flavour: str = "portable"):
         import openvino
 
         try:

@@ -72,6 +72,7 @@ def make_recipe(
         "format_options": format_options,
         "precision": generator.precision,
         "backend": generator.backend.name,
+        "flavour": generator.flavour,
         "shard_size": shard_size,
         "sample_shape": list(context.shape),
         "sample_dtype": context.dtype,

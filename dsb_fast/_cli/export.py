@@ -9,7 +9,9 @@ def add_arguments(parser) -> None:
 
     add_model_arguments(parser, device=False)
     parser.add_argument("-o", "--output", required=True, metavar="FILE.onnx")
-    parser.add_argument("--flavour", default="portable", help="portable: standard operators only (default)")
+    parser.add_argument(
+        "--flavour", default="portable", help="portable: standard operators only (default); fused: operators of ours"
+    )
 
 
 def run(args) -> int:
@@ -19,8 +21,8 @@ def run(args) -> int:
     from .._models.ecg import card_values
     from .._models.ecg_source import open_source
 
-    if args.flavour != "portable":
-        raise InputError(f"--flavour: '{args.flavour}' is not made by this version; there is portable")
+    if args.flavour not in ("portable", "fused"):
+        raise InputError(f"--flavour: '{args.flavour}' is not known; there are portable and fused")
     path = args.checkpoint if args.model in REGISTERED else args.model
-    open_source(path, card_values(args.card)).export(args.output)
+    open_source(path, card_values(args.card)).export(args.output, args.flavour)
     return 0

@@ -103,24 +103,27 @@ class Checkpoint:
         except CheckpointError as error:
             raise CheckpointError(f"{self.path}: {error}") from None
 
-    def build(self, length: int) -> _cache.Graph:
-        """The portable graph for signals of ``length`` points, in one piece with its weights."""
+    def build(self, length: int, flavour: str = "portable") -> _cache.Graph:
+        """The graph for signals of ``length`` points, in one piece with its weights."""
         from ..export import ecg_graph, onnx_file
 
         card = replace(self.card, length=length)
-        properties = onnx_file.metadata(
-            NAME, "portable", self.weights_sha256, card.licence, card.citation, asdict(card)
-        )
-        return _cache.Graph(*onnx_file.serialise(ecg_graph.build(self.network, length), properties))
+        properties = onnx_file.metadata(NAME, flavour, self.weights_sha256, card.licence, card.citation, asdict(card))
+        make = ecg_graph.build_fused if flavour == "fused" else ecg_graph.build
+        return _cache.Graph(*onnx_file.serialise(make(self.network, length), properties))
 
-    def graph(self, length: int) -> _cache.Graph:
-        """The portable graph, from the cache where it is there and whole."""
+    def graph(self, length: int, flavour: str = "portable") -> _cache.Graph:
+        """The graph, from the cache where it is there and whole."""
         card = json.dumps(asdict(replace(self.card, length=length)), sort_keys=True)
-        return _cache.graph(["ecg", "portable", self.weights_sha256, card], lambda: self.build(length))
+        return _cache.graph(["ecg", flavour, self.weights_sha256, card], lambda: self.build(length, flavour))
 
-    def export(self, path: str) -> None:
+    def flavour(self, preferred: str) -> str:
+        """What a backend that prefers ``preferred`` gets."""
+        return preferred
+
+    def export(self, path: str, flavour: str = "portable") -> None:
         """Write the graph, weights inside, to ``path``."""
-        _files.write_atomically(path, self.build(self.card.length).model)
+        _files.write_atomically(path, self.build(self.card.length, flavour).model)
 
 
 class ExportedGraph:
@@ -135,6 +138,7 @@ class ExportedGraph:
             raise CheckpointError(f"it is a graph of {properties['model'][:60]!r}, not of {NAME}")
         self.weights_sha256 = properties["weights_sha256"]
         self._graph = _cache.Graph(data, properties["graph_sha256"])
+        self._flavour = properties["flavour"]
         assumed = values.pop("assumed", [])
         if not isinstance(assumed, list) or len(shape) != 2:
             raise CheckpointError("its model card does not fit its graph")
@@ -148,14 +152,20 @@ class ExportedGraph:
     def confirm(self) -> None:
         """Checked when it was opened."""
 
-    def graph(self, length: int) -> _cache.Graph:
+    def flavour(self, preferred: str) -> str:
+        """The file's own, whatever a backend prefers."""
+        return self._flavour
+
+    def graph(self, length: int, flavour: str) -> _cache.Graph:
         """The file's bytes."""
         if length != self.card.length:
             raise InputError(f"{self.path}: exported for {self.card.length} points a lead, not for {length}")
         return self._graph
 
-    def export(self, path: str) -> None:
-        """Write the graph to ``path``."""
+    def export(self, path: str, flavour: str | None = None) -> None:
+        """Write the graph to ``path``. Raises InputError for another flavour than the file's."""
+        if flavour not in (None, self._flavour):
+            raise InputError(f"{self.path}: it is a {self._flavour} graph; --flavour {flavour} needs a checkpoint")
         _files.write_atomically(path, self._graph.model)
 
 

@@ -5,6 +5,7 @@ the CPU), ``"torch"`` a readable reference in pure torch on any device and in an
 it applies. Gradients are out of scope: results are detached.
 """
 
+from .._library import library_path
 from .bias_act import bias_act
 from .modulated_conv2d import modulated_conv2d
 from .setup_filter import setup_filter
@@ -14,6 +15,7 @@ __all__ = [
     "bias_act",
     "downsample2d",
     "filter2d",
+    "library_path",
     "modulated_conv2d",
     "setup_filter",
     "upfirdn2d",
