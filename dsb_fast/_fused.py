@@ -1,5 +1,4 @@
-"""The ECG network on the compiled kernels. Not yet what ``load`` runs: the ONNX Runtime operators made of it come
-first."""
+"""The ECG network on the compiled kernels without ONNX Runtime: what tests and benchmarks hold the operator against."""
 
 from __future__ import annotations
 
