@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 from dsb_fast import _kernels, ops
 
@@ -76,3 +77,18 @@ def test_threads_do_not_change_bits():
         for threads in (1, 2, 3, 8)
     ]
     assert all((result == results[0]).all() for result in results)
+
+
+def test_a_host_that_flushes_denormals_changes_nothing():
+    """Libraries built with -ffast-math set flush-to-zero for their thread; kernels work without it and put it back."""
+    tiny = np.full((1, 1, 1, 40), 1e-40, np.float32)
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this CPU has no flush-to-zero mode")
+    try:
+        got = ops.bias_act(tiny, impl="native")
+        resampled = ops.upsample2d(tiny, ops.setup_filter([1, 3, 3, 1]), impl="native")
+        still_flushing = float(torch.tensor([1e-40]) * 1) == 0.0
+    finally:
+        torch.set_flush_denormal(False)
+    assert (got == tiny).all() and (resampled[0, 0, 0, 4:8] > 0).all()
+    assert still_flushing
