@@ -5,7 +5,9 @@
 #include "ops/pulse2pulse.h"
 
 #include <algorithm>
+#include <exception>
 #include <memory>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -74,6 +76,8 @@ class Kernel {
     const float* noise;
     int64_t count, length, workers;
     float* signal;
+    std::mutex mutex;
+    std::exception_ptr error;  // of a part; an exception must not cross ONNX Runtime's C functions
   };
 
   void compute(OrtKernelContext* raw) const {
@@ -86,15 +90,24 @@ class Kernel {
     auto signal = context.GetOutput(0, shape);
     const int64_t workers = std::min<int64_t>(hardware_threads(), network_.groups(shape[0]));
     if (workers == 0) return;
-    Job job = {&network_, noise.GetTensorData<float>(),        shape[0], shape[2],
-               workers,   signal.GetTensorMutableData<float>()};
+    Job job;
+    job.network = &network_;
+    job.noise = noise.GetTensorData<float>();
+    job.count = shape[0], job.length = shape[2], job.workers = workers;
+    job.signal = signal.GetTensorMutableData<float>();
     // ONNX Runtime's own threads, as many as the session was given; with one it calls the parts one after the other.
     context.ParallelFor(
         [](void* data, size_t worker) {
-          const Job& j = *static_cast<const Job*>(data);
-          j.network->run_part(j.noise, j.count, j.length, static_cast<int64_t>(worker), j.workers, j.signal);
+          Job& j = *static_cast<Job*>(data);
+          try {
+            j.network->run_part(j.noise, j.count, j.length, static_cast<int64_t>(worker), j.workers, j.signal);
+          } catch (...) {
+            const std::lock_guard<std::mutex> lock(j.mutex);
+            j.error = std::current_exception();
+          }
         },
         static_cast<size_t>(workers), static_cast<size_t>(workers), &job);
+    if (job.error) std::rethrow_exception(job.error);
   }
 
   Pulse2PulseNetwork network_;
