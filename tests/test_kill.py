@@ -72,3 +72,36 @@ def test_interrupted_and_terminated(tmp_path, tmp_path_factory, number, status):
     assert not left
     for name in ("0.asc", "7.asc", "11.asc"):
         assert (folder / name).read_bytes() == expected[name]
+
+
+_STEPS = """
+import os, signal, sys
+from dsb_fast._bulk.system import System
+from dsb_fast._cli import main
+
+calls, after = 0, int(sys.argv[2])
+
+def counted(method):
+    def call(self, *arguments):
+        global calls
+        result = method(self, *arguments)
+        calls += 1
+        if calls == after:
+            signal.raise_signal(int(sys.argv[1]))
+        return result
+    return call
+
+for name in ("create", "write", "close"):
+    setattr(System, name, counted(getattr(System, name)))
+sys.exit(main(sys.argv[3:]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("after", [1, 2, 7, 8, 9, 10, 11, 12, 13])
+def test_a_signal_between_two_steps_of_writing_leaves_no_temporary_file(tmp_path, number, after):
+    folder = tmp_path / "d"
+    command = [sys.executable, "-c", _STEPS, str(int(number)), str(after), *_arguments(folder, "asc")[3:]]
+    ended = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, text=True)
+    assert ended.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[number], ended.stderr
+    assert not [name for name in os.listdir(folder) if name.startswith(".dsb-tmp")]

@@ -197,8 +197,11 @@ class Dataset:
         try:
             self._lock()
             self._adopt(overwrite)
-        except BaseException:
+        except DatasetError:  # refused: nothing in the folder is touched
             self.close()
+            raise
+        except BaseException as error:
+            self.__exit__(type(error))
             raise
 
     def _make_folder(self) -> None:
@@ -397,8 +400,13 @@ class Dataset:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
-        self.close()
+    def __exit__(self, kind, *_):
+        try:
+            if kind is not None:  # the lock is ours, so every temporary name is
+                with contextlib.suppress(OSError):
+                    self._remove_temporaries()
+        finally:
+            self.close()
 
 
 def digest_of_files(folder: str, names: list[str]) -> tuple[str, int] | None:

@@ -19,6 +19,7 @@ from .._generator import Generator
 from .._parallel import ordered
 from ..random import check_range
 from . import writers
+from .interrupts import HeldInterrupts
 from .manifest import FORMAT_VERSION, Dataset
 from .plan import DEFAULT_SHARD_SIZE, Shard
 from .system import System
@@ -153,8 +154,12 @@ def _run(generator: Generator, dataset: Dataset, options, batch_size, workers, r
     with ThreadPoolExecutor(1, thread_name_prefix="dsb_fast_publish") as publisher:
         publishing: Future | None = None
         try:
-            with closing(ordered(make, _jobs(remaining, batch_size), workers, workers)) as results:
+            with (
+                HeldInterrupts() as interrupts,
+                closing(ordered(make, _jobs(remaining, batch_size), workers, workers)) as results,
+            ):
                 for shard, samples, encoded in results:
+                    interrupts.check()
                     if files is None:
                         files = dataset.begin_shard(shard)
                         if format_.suffix and not format_.file_per_sample:
