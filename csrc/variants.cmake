@@ -18,11 +18,12 @@ endif()
 # Kernel sources: each is compiled once a variant, in that variant's namespace.
 set(DSB_KERNEL_SOURCES
   csrc/kernels/bias_act.cc
-  csrc/kernels/conv1d.cc
   csrc/kernels/conv2d.cc
   csrc/kernels/microvolt.cc
   csrc/kernels/philox.cc
+  csrc/kernels/product.cc
   csrc/kernels/table.cc
+  csrc/kernels/toom.cc
   csrc/kernels/upfirdn2d.cc)
 
 set(DSB_VARIANT_OBJECTS "")

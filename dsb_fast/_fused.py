@@ -6,7 +6,7 @@ from . import _kernels
 from ._errors import MissingDependencyError
 
 
-def layers(network) -> list[tuple]:
+def layers(network, algorithm: str = "") -> list[tuple]:
     """The twelve layers of a :class:`dsb_fast.export.pulse2pulse.Pulse2Pulse`, as the extension takes them."""
     from .export.pulse2pulse import DECODER, ENCODER, LEAKY_SLOPE, PADDING
 
@@ -15,7 +15,7 @@ def layers(network) -> list[tuple]:
     out = []
     for name, stride, repetition, activation, slope in (*down, *up):
         layer = network.layers[name]
-        out.append((layer.weight, layer.bias, stride, repetition, PADDING, activation, slope))
+        out.append((layer.weight, layer.bias, stride, repetition, PADDING, activation, slope, algorithm))
     return out
 
 

@@ -4,6 +4,9 @@
 ECG_SIGNAL = 1e-4
 # Over samples 0 to 999 of seed 0, against float64.
 ECG_POOLED_RMS = 2e-6
+# The compiled network over 32 samples: direct layers, and the plan with Toom-Cook layers (docs/kernels.md).
+ECG_RMS = {"direct": 1.5e-6, "": 2e-6}
+ECG_LARGEST = {"direct": 1.5e-4, "": 3e-4}  # the worst of some million values; the golden samples keep ECG_SIGNAL
 ECG_EQUAL_SHARE = 0.995
 ECG_MORE_THAN_ONE_APART = 1e-6
 # float64 Box-Muller by another library: one last place of float32 where the rounding falls the other way.
@@ -11,3 +14,6 @@ NORMAL_ULP = 1
 # StyleGAN2 operators, of the largest value: the golden files' own bound. float32 sums of up to 4608 products stay
 # below.
 OPS = 1e-5
+# One-dimensional layers, of the largest value that the sums could take: sum |weight| * max |x| + max |bias|. Toom-Cook
+# transforms cancel, which costs the more the larger the points.
+CONV1D = {"direct": 3e-7, "toom4x5": 2e-6, "toom8x13": 3e-6}

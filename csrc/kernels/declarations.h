@@ -7,13 +7,19 @@ namespace dsb {
 namespace DSB_VARIANT {
 
 void philox_uniform(const PhiloxRange& range, float low, float span, float* out);
+void philox_uniform_lanes(const PhiloxRange& range, float low, float span, float* out);
 void philox_normal(const PhiloxRange& range, float* out);
 bool microvolt(const float* signal, size_t count, float scale, int16_t* out);
+bool microvolt_lanes(const float* signal, int64_t length, float scale, int64_t samples, int64_t out_sample,
+                     int16_t* out);
 void upfirdn2d(const UpfirdnPlane& plane, const float* x, const float* taps, float gain, float* out);
 void bias_act(const float* x, size_t count, const float* bias, size_t bias_step, const ActivationOptions& options,
               float* out);
 void conv2d(const ConvPlane& plane, const float* x, const float* weight, float* out);
-void conv1d_lanes(const LaneConv& conv, const float* x, const float* packed, const float* bias, float* out);
+void product_lanes(const Product& product, const float* v, const float* weight, float* out);
+void product_channels(const Product& product, const float* v, const float* weight, float* out);
+void toom_forward(const ToomForward& toom, const float* x, float* v);
+void toom_inverse(const ToomInverse& toom, const float* m, const float* bias, float* carry, float* out);
 void scale_add(const float* x, size_t count, float factor, const float* addend, float* out);
 
 }  // namespace DSB_VARIANT

@@ -64,6 +64,7 @@ class Kernel {
       Conv1dSpec spec = {shape[1], shape[0], shape[2], padding, strides[k], repetitions[k]};
       spec.activation = k < 6 ? Activation::lrelu : k + 1 < kLayers ? Activation::relu : Activation::tanh;
       spec.slope = slope;
+      spec.algorithm = Pulse2PulseNetwork::algorithm(static_cast<int>(k));
       packed[k] = std::make_unique<Conv1dLayer>(spec, weight.GetTensorData<float>(), bias.GetTensorData<float>());
     });
     std::vector<Conv1dLayer> made;

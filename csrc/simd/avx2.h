@@ -78,11 +78,13 @@ inline F32 load_f32(const float* p) { return {_mm256_loadu_ps(p)}; }
 inline void store_f32(F32 a, float* p) { _mm256_storeu_ps(p, a.v); }
 inline F32 madd(F32 a, F32 b, F32 c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
 inline F32 mul(F32 a, F32 b) { return {_mm256_mul_ps(a.v, b.v)}; }
+inline F32 add(F32 a, F32 b) { return {_mm256_add_ps(a.v, b.v)}; }
+inline F32 sub(F32 a, F32 b) { return {_mm256_sub_ps(a.v, b.v)}; }
 // a where `where` is not below 0, else b.
 inline F32 choose_by_sign(F32 where, F32 a, F32 b) {
   return {_mm256_blendv_ps(a.v, b.v, _mm256_cmp_ps(where.v, _mm256_setzero_ps(), _CMP_LT_OQ))};
 }
-constexpr int kPositionTile = 2;  // positions whose accumulators fit the registers beside five channels
+constexpr int kRegisters = 16, kTilesInRegisters = 2;
 inline bool store_microvolt(F32 signal, float scale, int16_t* out) {
   __m256 y = _mm256_mul_ps(signal.v, _mm256_set1_ps(scale));
   const bool numbers = _mm256_movemask_ps(_mm256_cmp_ps(y, y, _CMP_UNORD_Q)) == 0;

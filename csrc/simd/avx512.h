@@ -73,11 +73,13 @@ inline F32 load_f32(const float* p) { return {_mm512_loadu_ps(p)}; }
 inline void store_f32(F32 a, float* p) { _mm512_storeu_ps(p, a.v); }
 inline F32 madd(F32 a, F32 b, F32 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
 inline F32 mul(F32 a, F32 b) { return {_mm512_mul_ps(a.v, b.v)}; }
+inline F32 add(F32 a, F32 b) { return {_mm512_add_ps(a.v, b.v)}; }
+inline F32 sub(F32 a, F32 b) { return {_mm512_sub_ps(a.v, b.v)}; }
 // a where `where` is not below 0, else b.
 inline F32 choose_by_sign(F32 where, F32 a, F32 b) {
   return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(where.v, _mm512_setzero_ps(), _CMP_LT_OQ), a.v, b.v)};
 }
-constexpr int kPositionTile = 5;  // positions whose accumulators fit the registers beside five channels
+constexpr int kRegisters = 32, kTilesInRegisters = 4;
 inline bool store_microvolt(F32 signal, float scale, int16_t* out) {
   __m512 y = _mm512_mul_ps(signal.v, _mm512_set1_ps(scale));
   const bool numbers = _mm512_cmp_ps_mask(y, y, _CMP_UNORD_Q) == 0;

@@ -88,9 +88,11 @@ inline F32 load_f32(const float* p) { return {*p}; }
 inline void store_f32(F32 a, float* p) { *p = a.v; }
 inline F32 madd(F32 a, F32 b, F32 c) { return {a.v * b.v + c.v}; }
 inline F32 mul(F32 a, F32 b) { return {a.v * b.v}; }
+inline F32 add(F32 a, F32 b) { return {a.v + b.v}; }
+inline F32 sub(F32 a, F32 b) { return {a.v - b.v}; }
 // a where `where` is not below 0, else b.
 inline F32 choose_by_sign(F32 where, F32 a, F32 b) { return where.v < 0.0f ? b : a; }
-constexpr int kPositionTile = 2;  // positions whose accumulators fit the registers beside five channels
+constexpr int kRegisters = 16, kTilesInRegisters = 2;
 inline bool store_microvolt(F32 signal, float scale, int16_t* out) {
   float y = signal.v * scale;
   const bool number = y == y;
