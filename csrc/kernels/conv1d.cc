@@ -1,6 +1,6 @@
 // One-dimensional convolutions, a sample a lane: no padding of channel counts, no unaligned loads, no sum across lanes.
 #include "kernels/declarations.h"
-#include DSB_SIMD_HEADER
+#include "kernels/lane_activation.h"
 
 namespace dsb {
 namespace DSB_VARIANT {
@@ -8,12 +8,6 @@ namespace {
 
 constexpr int64_t kLaneFloats = static_cast<int64_t>(kFloatLanes);
 constexpr int64_t kChunkBytes = 256 << 10;  // of input that stays in the second-level cache over all output channels
-
-inline F32 activated(F32 v, Activation activation, float slope) {
-  if (activation == Activation::relu) return choose_by_sign(v, v, set_f32(0.0f));
-  if (activation == Activation::lrelu) return choose_by_sign(v, v, mul(v, set_f32(slope)));
-  return v;
-}
 
 // O output channels at T positions.
 template <int O, int T>

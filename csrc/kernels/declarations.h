@@ -15,6 +15,13 @@ void bias_act(const float* x, size_t count, const float* bias, size_t bias_step,
 void conv2d(const ConvPlane& plane, const float* x, const float* weight, float* out);
 void conv1d_lanes(const LaneConv& conv, const float* x, const float* packed, const float* bias, float* out);
 void scale_add(const float* x, size_t count, float factor, const float* addend, float* out);
+void round_bf16(const float* x, size_t count, bfloat16* out);
+void widen_bf16(const bfloat16* x, size_t count, float* out);
+void pair_bf16(const float* first, const float* second, size_t count, bfloat16_pair* out);
+void conv2d_bf16(const ConvPlane& plane, int64_t out_channels, const bfloat16_pair* x, const bfloat16_pair* packed,
+                 float* out);
+void conv1d_lanes_bf16(const LaneConv& conv, const bfloat16_pair* x, const bfloat16_pair* packed, const float* bias,
+                       float* out);
 
 }  // namespace DSB_VARIANT
 }  // namespace dsb

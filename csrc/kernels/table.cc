@@ -6,7 +6,8 @@ namespace DSB_VARIANT {
 
 extern const Kernels kernels;
 const Kernels kernels = {DSB_VARIANT_NAME, kFloatLanes, philox_uniform, philox_normal, microvolt,
-                         upfirdn2d,        bias_act,    conv2d,         conv1d_lanes,  scale_add};
+                         upfirdn2d,        bias_act,    conv2d,         conv1d_lanes,  scale_add,
+                         round_bf16,       widen_bf16,  pair_bf16,      conv2d_bf16,   conv1d_lanes_bf16};
 
 }  // namespace DSB_VARIANT
 }  // namespace dsb
