@@ -4,6 +4,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "ops/conv_bf16.h"
 #include "ops/dispatch.h"
 
 namespace dsb {
@@ -65,7 +66,14 @@ Conv1dLayer::Conv1dLayer(const Conv1dSpec& spec, const float* weight, const floa
       float* to = folded.data() + row * taps;
       for (size_t tap = 0; tap < sums.size(); ++tap) to[tap] = static_cast<float>(sums[tap]);
     }
-    phases_.push_back({first, taps, pack(folded, spec.out_channels, spec.in_channels * taps)});
+    phases_.push_back({first, taps, {}, {}});
+    if (spec.bfloat16) {
+      std::vector<bfloat16> rounded(folded.size());
+      kernels().round_bf16(folded.data(), folded.size(), rounded.data());
+      phases_.back().pairs = packed_pairs(rounded.data(), {spec.out_channels, spec.in_channels, 1, taps});
+    } else {
+      phases_.back().packed = pack(folded, spec.out_channels, spec.in_channels * taps);
+    }
   }
 }
 
@@ -89,25 +97,29 @@ int64_t Conv1dLayer::halo(int64_t length) const {
   return most;
 }
 
+LaneConv Conv1dLayer::lane_conv(const Phase& phase, int64_t in_row, int64_t out_row, int64_t count) const {
+  return {spec_.in_channels,
+          spec_.out_channels,
+          phase.taps,
+          spec_.stride,
+          in_row,
+          out_row,
+          spec_.repetition,
+          count,
+          spec_.activation == Activation::tanh ? Activation::linear : spec_.activation,
+          spec_.slope};
+}
+
 void Conv1dLayer::run(const LaneView& in, const LaneView& out) const {
   const Kernels& k = kernels();
   const int64_t lanes = static_cast<int64_t>(k.lanes);
-  const bool tanh = spec_.activation == Activation::tanh;
-  for (int64_t phase = 0; phase < spec_.repetition; ++phase) {
+  for (int64_t phase = 0; phase < spec_.repetition && !spec_.bfloat16; ++phase) {
     const Phase& p = phases_[static_cast<size_t>(phase)];
-    const LaneConv conv = {spec_.in_channels,
-                           spec_.out_channels,
-                           p.taps,
-                           spec_.stride,
-                           in.row,
-                           out.row,
-                           spec_.repetition,
-                           phase_count(phase, in.length),
-                           tanh ? Activation::linear : spec_.activation,
-                           spec_.slope};
-    k.conv1d_lanes(conv, in.first + p.first * lanes, p.packed.data(), bias_.data(), out.first + phase * lanes);
+    k.conv1d_lanes(lane_conv(p, in.row, out.row, phase_count(phase, in.length)), in.first + p.first * lanes,
+                   p.packed.data(), bias_.data(), out.first + phase * lanes);
   }
-  if (!tanh) return;
+  if (spec_.bfloat16) run_bf16(in, out);
+  if (spec_.activation != Activation::tanh) return;
   const float none = 0.0f;
   const ActivationOptions options = {Activation::tanh, 0.0f, 1.0f, -1.0f};
   for (int64_t c = 0; c < out.channels; ++c) {

@@ -33,6 +33,7 @@ struct Conv1dSpec {
   int64_t stride = 1, repetition = 1;  // one of them is 1
   Activation activation = Activation::linear;
   float slope = 0.0f;
+  bool bfloat16 = false;  // weights and input are rounded to bfloat16; sums, bias and activation stay float32
 };
 
 // A layer with its weights packed for the kernels. Repetition is folded in: taps that meet the same input point are
@@ -55,8 +56,11 @@ class Conv1dLayer {
   struct Phase {
     int64_t first, taps;  // offset of the first input point, and how many
     std::vector<float> packed;
+    std::vector<bfloat16_pair> pairs;  // instead of packed, for a bfloat16 layer
   };
   int64_t phase_count(int64_t phase, int64_t length) const;
+  LaneConv lane_conv(const Phase& phase, int64_t in_row, int64_t out_row, int64_t count) const;
+  void run_bf16(const LaneView& in, const LaneView& out) const;
 
   Conv1dSpec spec_;
   std::vector<Phase> phases_;

@@ -27,18 +27,18 @@ Activation activation_of(const std::string& name) {
   throw py::value_error("conv1d: no activation is called " + name);
 }
 
-Conv1dLayer layer_of(const Layer& given) {
+Conv1dLayer layer_of(const Layer& given, bool bfloat16 = false) {
   const auto& [weight, bias, stride, repetition, padding, activation, slope] = given;
   if (weight.ndim() != 3 || bias.ndim() != 1 || bias.shape(0) != weight.shape(0))
     throw py::value_error("conv1d: weight must be [out, in, taps] and bias [out]");
-  const Conv1dSpec spec = {weight.shape(1), weight.shape(0), weight.shape(2),           padding,
-                           stride,          repetition,      activation_of(activation), slope};
+  const Conv1dSpec spec = {weight.shape(1), weight.shape(0),           weight.shape(2), padding, stride,
+                           repetition,      activation_of(activation), slope,           bfloat16};
   return Conv1dLayer(spec, weight.data(), bias.data());
 }
 
 // x [N, C, T] through one layer.
-py::array_t<float> conv1d(const FloatArray& x, const Layer& given) {
-  const Conv1dLayer layer = layer_of(given);
+py::array_t<float> conv1d(const FloatArray& x, const Layer& given, bool bfloat16) {
+  const Conv1dLayer layer = layer_of(given, bfloat16);
   if (x.ndim() != 3 || x.shape(1) != layer.spec().in_channels) throw py::value_error("conv1d: x must be [N, in, T]");
   const int64_t count = x.shape(0), length = x.shape(2), out_length = layer.out_length(length);
   const int64_t lanes = static_cast<int64_t>(kernels().lanes);
@@ -71,8 +71,9 @@ py::array_t<float> run(const Pulse2PulseNetwork& network, const FloatArray& nois
 }  // namespace
 
 void bind_pulse2pulse(py::module_& module) {
-  module.def("conv1d", &conv1d, py::arg("x"), py::arg("layer"),
-             "x [N, C, T] through one layer: (weight, bias, stride, repetition, padding, activation, slope).");
+  module.def("conv1d", &conv1d, py::arg("x"), py::arg("layer"), py::arg("bfloat16") = false,
+             "x [N, C, T] through one layer: (weight, bias, stride, repetition, padding, activation, slope); bfloat16 "
+             "rounds weight and x, all else stays float32.");
   py::class_<Pulse2PulseNetwork>(module, "Pulse2PulseNetwork", "The ECG network on groups of samples, a sample a lane.")
       .def(py::init([](const std::vector<Layer>& given) {
              std::vector<Conv1dLayer> layers;
