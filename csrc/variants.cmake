@@ -17,8 +17,11 @@ endif()
 
 # Kernel sources: each is compiled once a variant, in that variant's namespace.
 set(DSB_KERNEL_SOURCES
+  csrc/kernels/bfloat16.cc
   csrc/kernels/bias_act.cc
+  csrc/kernels/conv1d_bf16.cc
   csrc/kernels/conv2d.cc
+  csrc/kernels/conv2d_bf16.cc
   csrc/kernels/microvolt.cc
   csrc/kernels/philox.cc
   csrc/kernels/product.cc

@@ -21,6 +21,13 @@ void product_channels(const Product& product, const float* v, const float* weigh
 void toom_forward(const ToomForward& toom, const float* x, float* v);
 void toom_inverse(const ToomInverse& toom, const float* m, const float* bias, float* carry, float* out);
 void scale_add(const float* x, size_t count, float factor, const float* addend, float* out);
+void round_bf16(const float* x, size_t count, bfloat16* out);
+void widen_bf16(const bfloat16* x, size_t count, float* out);
+void pair_bf16(const float* first, const float* second, size_t count, bfloat16_pair* out);
+void conv2d_bf16(const ConvPlane& plane, int64_t out_channels, const bfloat16_pair* x, const bfloat16_pair* packed,
+                 float* out);
+void conv1d_lanes_bf16(const LaneConv& conv, const bfloat16_pair* x, const bfloat16_pair* packed, const float* bias,
+                       float* out);
 
 }  // namespace DSB_VARIANT
 }  // namespace dsb

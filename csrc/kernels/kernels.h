@@ -86,6 +86,23 @@ struct ToomInverse {
   float slope;
 };
 
+// The upper half of a float32: its sign, exponent and first seven bits of fraction.
+using bfloat16 = uint16_t;
+// Two bfloat16 that are multiplied and added together, the first in the low half.
+using bfloat16_pair = uint32_t;
+// Output channels that a bfloat16 convolution computes side by side.
+constexpr int64_t kPairBlock = 4;
+
+// A one-dimensional convolution on a group of samples, one sample a vector lane. A row is one channel: positions, each
+// of Kernels::lanes floats. Rows are `in_row` and `out_row` floats apart. Output t reads positions t * stride to t *
+// stride + taps - 1 from where x points, and lands out_step positions after output t - 1.
+struct LaneConv {
+  int64_t in_channels, out_channels, taps, stride;
+  int64_t in_row, out_row, out_step, count;
+  Activation activation;  // linear, relu or lrelu
+  float slope;
+};
+
 struct Kernels {
   const char* name;
   size_t lanes;  // floats in a vector
@@ -116,6 +133,23 @@ struct Kernels {
   void (*toom_inverse)(const ToomInverse& toom, const float* m, const float* bias, float* carry, float* out);
   // out[e] = x[e] * factor (+ addend[e] if not null), product and sum as the variant's madd. out may be x.
   void (*scale_add)(const float* x, size_t count, float factor, const float* addend, float* out);
+  // Rounded to nearest, ties to even; not a number becomes the quiet one of its sign.
+  void (*round_bf16)(const float* x, size_t count, bfloat16* out);
+  // Exact.
+  void (*widen_bf16)(const bfloat16* x, size_t count, float* out);
+  // Two channels, rounded, side by side; `second` is null behind an odd number of channels, for zeros.
+  void (*pair_bf16)(const float* first, const float* second, size_t count, bfloat16_pair* out);
+  // As conv2d, but `out_channels` planes at once, at most kPairBlock, on pairs of input channels: x is [pairs,
+  // in_height, in_width] and readable for `lanes` more; packed has the output channels' weights side by side, for pair
+  // after pair and tap after tap. float32 accumulators; of a pair the second product is added first. out is
+  // [out_channels, out_height, out_width].
+  void (*conv2d_bf16)(const ConvPlane& plane, int64_t out_channels, const bfloat16_pair* x, const bfloat16_pair* packed,
+                      float* out);
+  // The same in one dimension, a sample a lane: a row of x is a pair of channels, `in_row` counts pairs; packed in
+  // blocks of kPairBlock output channels, pair after pair and tap after tap. An accumulator begins with the bias.
+  // float32 accumulators, bias and activation; sums as conv2d_bf16.
+  void (*conv1d_lanes_bf16)(const LaneConv& conv, const bfloat16_pair* x, const bfloat16_pair* packed,
+                            const float* bias, float* out);
 };
 
 }  // namespace dsb

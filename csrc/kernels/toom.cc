@@ -1,6 +1,6 @@
 // Transforms of the Toom-Cook convolutions F(4,5) and F(2,3) of F(4,5); docs/kernels.md derives them.
 #include "kernels/declarations.h"
-#include DSB_SIMD_HEADER
+#include "kernels/lane_activation.h"
 
 namespace dsb {
 namespace DSB_VARIANT {
@@ -74,12 +74,6 @@ void forward_8x13(const ToomForward& t, const float* x, float* v) {
       b[p] = d[p];
     }
   }
-}
-
-inline F32 activated(F32 v, Activation activation, float slope) {
-  if (activation == Activation::relu) return choose_by_sign(v, v, set_f32(0.0f));
-  if (activation == Activation::lrelu) return choose_by_sign(v, v, times(slope, v));
-  return v;
 }
 
 template <Toom kind>

@@ -4,6 +4,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "ops/conv_bf16.h"
 #include "ops/dispatch.h"
 
 namespace dsb {
@@ -59,7 +60,7 @@ Conv1dLayer::Conv1dLayer(const Conv1dSpec& spec, const float* weight, const floa
   bias_.assign(static_cast<size_t>(padded(spec.out_channels)), 0.0f);
   std::copy(bias, bias + spec.out_channels, bias_.begin());
   for (int64_t o = 0; o < spec.out_channels; ++o) bias_lanes_.insert(bias_lanes_.end(), kernels().lanes, bias[o]);
-  spec_.algorithm == Algorithm::direct ? pack_direct(weight) : pack_toom(weight);
+  by_points() ? pack_toom(weight) : pack_direct(weight);
 }
 
 void Conv1dLayer::pack_direct(const float* weight) {
@@ -71,16 +72,28 @@ void Conv1dLayer::pack_direct(const float* weight) {
     std::vector<size_t> slot;  // of each tap: the input point that it meets
     for (int64_t tap = 0; tap < spec_.taps; ++tap)
       slot.push_back(static_cast<size_t>(floor_divide(phase + tap - spec_.padding, spec_.repetition) - first));
-    Phase made = {first, taps, std::vector<float>(static_cast<size_t>(blocks * block), 0.0f)};
+    Phase made = {first, taps, {}, {}};
+    std::vector<float> folded(static_cast<size_t>(spec_.out_channels * spec_.in_channels * taps));
     std::vector<double> sums(static_cast<size_t>(taps));
-    for (int64_t o = 0; o < spec_.out_channels; ++o)
-      for (int64_t c = 0; c < spec_.in_channels; ++c) {
-        std::fill(sums.begin(), sums.end(), 0.0);
-        const float* from = weight + (o * spec_.in_channels + c) * spec_.taps;
-        for (size_t tap = 0; tap < slot.size(); ++tap) sums[slot[tap]] += from[tap];
-        float* to = made.packed.data() + o / kChannelBlock * block + c * taps * kChannelBlock + o % kChannelBlock;
-        for (size_t tap = 0; tap < sums.size(); ++tap) to[tap * kChannelBlock] = static_cast<float>(sums[tap]);
+    for (int64_t row = 0; row < spec_.out_channels * spec_.in_channels; ++row) {
+      std::fill(sums.begin(), sums.end(), 0.0);
+      for (size_t tap = 0; tap < slot.size(); ++tap)
+        sums[slot[tap]] += weight[row * spec_.taps + static_cast<int64_t>(tap)];
+      for (size_t tap = 0; tap < sums.size(); ++tap)
+        folded[static_cast<size_t>(row) * sums.size() + tap] = static_cast<float>(sums[tap]);
+    }
+    if (spec_.algorithm == Algorithm::bfloat16) {
+      std::vector<bfloat16> rounded(folded.size());
+      kernels().round_bf16(folded.data(), folded.size(), rounded.data());
+      made.pairs = packed_pairs(rounded.data(), {spec_.out_channels, spec_.in_channels, 1, taps});
+    } else {
+      made.packed.assign(static_cast<size_t>(blocks * block), 0.0f);
+      for (int64_t o = 0; o < spec_.out_channels; ++o) {
+        float* to = made.packed.data() + o / kChannelBlock * block + o % kChannelBlock;
+        const float* from = folded.data() + o * spec_.in_channels * taps;
+        for (int64_t k = 0; k < spec_.in_channels * taps; ++k) to[k * kChannelBlock] = from[k];
       }
+    }
     phases_.push_back(std::move(made));
   }
 }
@@ -100,8 +113,10 @@ const float* Conv1dLayer::bias_of(Layout layout, int64_t channel) const {
 }
 
 void Conv1dLayer::run(const ChannelView& in, const ChannelView& out, Scratch& scratch) const {
-  spec_.algorithm == Algorithm::direct ? run_direct(in, out) : run_toom(in, out, scratch);
-  // What the transforms did not do: all of it for direct layers, tanh for all.
+  if (spec_.algorithm == Algorithm::bfloat16) run_bf16(in, out);
+  if (spec_.algorithm == Algorithm::direct) run_direct(in, out);
+  if (by_points()) run_toom(in, out, scratch);
+  // What those did not do: all of it for direct layers, tanh for all.
   const bool direct = spec_.algorithm == Algorithm::direct, tanh = spec_.activation == Activation::tanh;
   if (!direct && !tanh) return;
   const Kernels& k = kernels();
@@ -188,7 +203,7 @@ Conv1dLayer::Tiling Conv1dLayer::tiling(int64_t length) const {
 }
 
 int64_t Conv1dLayer::halo(int64_t length) const {
-  if (spec_.algorithm != Algorithm::direct) {
+  if (by_points()) {
     const Tiling t = tiling(length);
     const int64_t last = t.first + ((t.tiles - 1) * t.outputs + t.reads - 1) * spec_.stride + spec_.stride - 1;
     return std::max<int64_t>({0, -t.first, last - (length - 1)});

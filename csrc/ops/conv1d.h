@@ -41,7 +41,8 @@ class ChannelBlock {
 //   direct    products of weights and inputs
 //   toom4x5   F(4,5), for up to 5 taps a filter (taps / stride or taps / repetition, rounded up)
 //   toom8x13  F(2,3) of F(4,5), for up to 13
-enum class Algorithm { direct, toom4x5, toom8x13 };
+//   bfloat16  direct, weights and input rounded to bfloat16; sums, bias and activation stay float32; layout lanes only
+enum class Algorithm { direct, toom4x5, toom8x13, bfloat16 };
 
 struct Conv1dSpec {
   int64_t in_channels, out_channels, taps, padding;
@@ -80,20 +81,23 @@ class Conv1dLayer {
   struct Phase {
     int64_t first, taps;  // offset of the first input point, and how many
     std::vector<float> packed;
+    std::vector<bfloat16_pair> pairs;  // instead of packed, for a bfloat16 layer
   };
   struct Tiling;
 
   void pack_direct(const float* weight);
   void pack_toom(const float* weight);
+  bool by_points() const { return spec_.algorithm == Algorithm::toom4x5 || spec_.algorithm == Algorithm::toom8x13; }
   int64_t phase_count(int64_t phase, int64_t length) const;
   Tiling tiling(int64_t length) const;
   void run_direct(const ChannelView& in, const ChannelView& out) const;
   void run_phase(const ChannelView& in, const ChannelView& out, int64_t phase) const;
+  void run_bf16(const ChannelView& in, const ChannelView& out) const;
   void run_toom(const ChannelView& in, const ChannelView& out, Scratch& scratch) const;
   const float* bias_of(Layout layout, int64_t channel) const;
 
   Conv1dSpec spec_;
-  std::vector<Phase> phases_;      // direct
+  std::vector<Phase> phases_;      // direct, bfloat16
   std::vector<float> at_points_;   // Toom-Cook: [block][filter][point][signal, input channel][kChannelBlock]
   std::vector<float> bias_;        // [channel], padded
   std::vector<float> bias_lanes_;  // [channel][lane]

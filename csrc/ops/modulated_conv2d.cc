@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/threads.h"
+#include "ops/conv_bf16.h"
 #include "ops/dispatch.h"
 
 namespace dsb {
@@ -109,9 +110,10 @@ float demodulation(const double* energies, const float* styles, int64_t channels
   return static_cast<float>(1.0 / std::sqrt(sum + 1e-8));
 }
 
-void convolve_sample(const float* x, const Shape4& shape, const float* weight, const float* styles, const float* noise,
-                     const std::vector<double>& energies, const ModulatedConv& conv, const Plan& plan, unsigned threads,
-                     float* out) {
+// With `pairs`, packed weights, the sums are made in bfloat16; `weight` is not used then.
+void convolve_sample(const float* x, const Shape4& shape, const float* weight, const std::vector<bfloat16_pair>* pairs,
+                     const float* styles, const float* noise, const std::vector<double>& energies,
+                     const ModulatedConv& conv, const Plan& plan, unsigned threads, float* out) {
   const Kernels& k = kernels();
   const int64_t in_plane = shape.h * shape.w, channels = conv.weight.c;
   std::vector<float> scaled(static_cast<size_t>(channels * in_plane));
@@ -123,8 +125,11 @@ void convolve_sample(const float* x, const Shape4& shape, const float* weight, c
                            plan.convolved.w, conv.weight.h,   conv.weight.w,   !conv.flip_weight};
   const int64_t filter = channels * conv.weight.h * conv.weight.w, convolved = plan.convolved.h * plan.convolved.w;
   std::vector<float> sums(static_cast<size_t>(plan.convolved.size()));
-  parallel_for(static_cast<uint64_t>(conv.weight.n), threads,
-               [&](uint64_t o) { k.conv2d(plane, scaled.data(), weight + o * filter, sums.data() + o * convolved); });
+  if (pairs)
+    conv2d_bf16(plane, scaled.data(), *pairs, conv.weight.n, threads, sums.data());
+  else
+    parallel_for(static_cast<uint64_t>(conv.weight.n), threads,
+                 [&](uint64_t o) { k.conv2d(plane, scaled.data(), weight + o * filter, sums.data() + o * convolved); });
   sums = resampled(std::move(sums), plan.convolved, plan.after, threads);
 
   const size_t result = static_cast<size_t>(plan.result.h * plan.result.w);
@@ -151,9 +156,34 @@ void modulated_conv2d(const float* x, const Shape4& shape, const float* weight, 
   const bool across = shape.n >= static_cast<int64_t>(all);  // a sample a thread, or all threads on each sample
   const int64_t noise_step = conv.noise_per_sample ? plan.result.h * plan.result.w : 0;
   parallel_for(static_cast<uint64_t>(shape.n), across ? all : 1, [&](uint64_t n) {
-    convolve_sample(x + n * shape.c * shape.h * shape.w, shape, weight, styles + n * shape.c,
+    convolve_sample(x + n * shape.c * shape.h * shape.w, shape, weight, nullptr, styles + n * shape.c,
                     conv.noise ? conv.noise + n * noise_step : nullptr, energies, conv, plan, across ? 1 : all,
                     out + n * plan.result.size());
+  });
+}
+
+void modulated_conv2d(const bfloat16* x, const Shape4& shape, const bfloat16* weight, const float* styles,
+                      const ModulatedConv& conv, unsigned threads, bfloat16* out) {
+  const Plan plan = make_plan(shape, conv);
+  const Kernels& k = kernels();
+  const std::vector<bfloat16_pair> pairs = packed_pairs(weight, conv.weight);
+  std::vector<double> energies;
+  if (conv.demodulate) {
+    std::vector<float> wide(static_cast<size_t>(conv.weight.size()));
+    k.widen_bf16(weight, wide.size(), wide.data());
+    energies = filter_energies(wide.data(), conv.weight);
+  }
+  const unsigned all = threads == 0 ? hardware_threads() : threads;
+  const bool across = shape.n >= static_cast<int64_t>(all);
+  const int64_t noise_step = conv.noise_per_sample ? plan.result.h * plan.result.w : 0;
+  parallel_for(static_cast<uint64_t>(shape.n), across ? all : 1, [&](uint64_t n) {
+    std::vector<float> in(static_cast<size_t>(shape.c * shape.h * shape.w));
+    std::vector<float> result(static_cast<size_t>(plan.result.size()));
+    k.widen_bf16(x + n * in.size(), in.size(), in.data());
+    convolve_sample(in.data(), shape, nullptr, &pairs, styles + n * shape.c,
+                    conv.noise ? conv.noise + n * noise_step : nullptr, energies, conv, plan, across ? 1 : all,
+                    result.data());
+    k.round_bf16(result.data(), result.size(), out + n * result.size());
   });
 }
 

@@ -1,8 +1,9 @@
 """The operators of StyleGAN2 generators, on numpy arrays and torch tensors: the same kind out as in.
 
-Names, defaults and semantics are those of NVIDIA's StyleGAN2-ADA. ``impl="native"`` is the compiled kernel (float32 on
-the CPU), ``"torch"`` a readable reference in pure torch on any device and in any floating type, ``"auto"`` native where
-it applies. Gradients are out of scope: results are detached.
+Names, defaults and semantics are those of NVIDIA's StyleGAN2-ADA. ``impl="native"`` is the compiled kernel (float32 and
+bfloat16 on the CPU), ``"torch"`` a readable reference in pure torch on any device and in any floating type, ``"auto"``
+native where it applies. bfloat16, of torch or of ml_dtypes, comes out where x is bfloat16 and nowhere else; sums are
+float32. Gradients are out of scope: results are detached.
 """
 
 from .._library import library_path
