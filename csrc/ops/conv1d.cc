@@ -4,7 +4,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "ops/conv_bf16.h"
+#include "ops/conv1d_sizes.h"
 #include "ops/dispatch.h"
 
 namespace dsb {
@@ -13,10 +13,7 @@ namespace {
 constexpr int64_t kChunkBytes = 256 << 10;  // direct: input that stays in the second-level cache over all channels
 constexpr int64_t kPanelBytes = 600 << 10;  // Toom-Cook: values and sums at the points, likewise
 
-int64_t floor_divide(int64_t a, int64_t b) { return a >= 0 ? a / b : -((b - 1 - a) / b); }
-int64_t ceil_divide(int64_t a, int64_t b) { return -floor_divide(-a, b); }
 int64_t lanes() { return static_cast<int64_t>(kernels().lanes); }
-int64_t padded(int64_t channels) { return ceil_divide(channels, kChannelBlock) * kChannelBlock; }
 
 // Units that a block of `rows` output channels makes.
 int64_t units_of(Layout layout, int64_t rows) { return layout == Layout::lanes ? rows : kChannelBlock / lanes(); }
@@ -48,56 +45,6 @@ ChannelView ChannelBlock::part(int begin, int end) {
   return view;
 }
 
-Conv1dLayer::Conv1dLayer(const Conv1dSpec& spec, const float* weight, const float* bias) : spec_(spec) {
-  if (spec.in_channels < 1 || spec.out_channels < 1 || spec.taps < 1 || spec.stride < 1 || spec.repetition < 1 ||
-      spec.padding < 0)
-    throw std::invalid_argument("conv1d: channels, taps, stride and repetition must be at least 1, padding 0");
-  if (spec.stride > 1 && spec.repetition > 1)
-    throw std::invalid_argument("conv1d: a layer has a stride or a repetition, not both");
-  if (spec.activation != Activation::linear && spec.activation != Activation::relu &&
-      spec.activation != Activation::lrelu && spec.activation != Activation::tanh)
-    throw std::invalid_argument("conv1d: the activation must be linear, relu, lrelu or tanh");
-  bias_.assign(static_cast<size_t>(padded(spec.out_channels)), 0.0f);
-  std::copy(bias, bias + spec.out_channels, bias_.begin());
-  for (int64_t o = 0; o < spec.out_channels; ++o) bias_lanes_.insert(bias_lanes_.end(), kernels().lanes, bias[o]);
-  by_points() ? pack_toom(weight) : pack_direct(weight);
-}
-
-void Conv1dLayer::pack_direct(const float* weight) {
-  const int64_t blocks = padded(spec_.out_channels) / kChannelBlock;
-  for (int64_t phase = 0; phase < spec_.repetition; ++phase) {
-    const int64_t first = floor_divide(phase - spec_.padding, spec_.repetition);
-    const int64_t last = floor_divide(phase + spec_.taps - 1 - spec_.padding, spec_.repetition);
-    const int64_t taps = last - first + 1, block = spec_.in_channels * taps * kChannelBlock;
-    std::vector<size_t> slot;  // of each tap: the input point that it meets
-    for (int64_t tap = 0; tap < spec_.taps; ++tap)
-      slot.push_back(static_cast<size_t>(floor_divide(phase + tap - spec_.padding, spec_.repetition) - first));
-    Phase made = {first, taps, {}, {}};
-    std::vector<float> folded(static_cast<size_t>(spec_.out_channels * spec_.in_channels * taps));
-    std::vector<double> sums(static_cast<size_t>(taps));
-    for (int64_t row = 0; row < spec_.out_channels * spec_.in_channels; ++row) {
-      std::fill(sums.begin(), sums.end(), 0.0);
-      for (size_t tap = 0; tap < slot.size(); ++tap)
-        sums[slot[tap]] += weight[row * spec_.taps + static_cast<int64_t>(tap)];
-      for (size_t tap = 0; tap < sums.size(); ++tap)
-        folded[static_cast<size_t>(row) * sums.size() + tap] = static_cast<float>(sums[tap]);
-    }
-    if (spec_.algorithm == Algorithm::bfloat16) {
-      std::vector<bfloat16> rounded(folded.size());
-      kernels().round_bf16(folded.data(), folded.size(), rounded.data());
-      made.pairs = packed_pairs(rounded.data(), {spec_.out_channels, spec_.in_channels, 1, taps});
-    } else {
-      made.packed.assign(static_cast<size_t>(blocks * block), 0.0f);
-      for (int64_t o = 0; o < spec_.out_channels; ++o) {
-        float* to = made.packed.data() + o / kChannelBlock * block + o % kChannelBlock;
-        const float* from = folded.data() + o * spec_.in_channels * taps;
-        for (int64_t k = 0; k < spec_.in_channels * taps; ++k) to[k * kChannelBlock] = from[k];
-      }
-    }
-    phases_.push_back(std::move(made));
-  }
-}
-
 int64_t Conv1dLayer::out_length(int64_t length) const {
   const int64_t room = length * spec_.repetition + 2 * spec_.padding - spec_.taps;
   if (room < 0) throw std::invalid_argument("conv1d: " + std::to_string(length) + " points are too few for this layer");
@@ -109,7 +56,7 @@ int64_t Conv1dLayer::phase_count(int64_t phase, int64_t length) const {
 }
 
 const float* Conv1dLayer::bias_of(Layout layout, int64_t channel) const {
-  return layout == Layout::lanes ? bias_lanes_.data() + channel * lanes() : bias_.data() + channel;
+  return layout == Layout::lanes ? bias_lanes_.data() + channel * lanes() : bias_ + channel;
 }
 
 void Conv1dLayer::run(const ChannelView& in, const ChannelView& out, Scratch& scratch) const {
@@ -125,14 +72,13 @@ void Conv1dLayer::run(const ChannelView& in, const ChannelView& out, Scratch& sc
   if (out.layout == Layout::lanes) {
     for (int64_t c = 0; c < spec_.out_channels; ++c) {
       float* row = out.first + c * out.unit;
-      k.bias_act(row, static_cast<size_t>(out.length * lanes()), direct ? &bias_[static_cast<size_t>(c)] : none.data(),
-                 0, options, row);
+      k.bias_act(row, static_cast<size_t>(out.length * lanes()), direct ? bias_ + c : none.data(), 0, options, row);
     }
     return;
   }
   for (int64_t t = 0; t < out.length; ++t) {
     float* row = out.first + t * out.step;
-    k.bias_act(row, none.size(), direct ? bias_.data() : none.data(), 1, options, row);
+    k.bias_act(row, none.size(), direct ? bias_ : none.data(), 1, options, row);
   }
 }
 
@@ -155,7 +101,7 @@ void Conv1dLayer::run_phase(const ChannelView& in, const ChannelView& out, int64
     for (int64_t o = 0; o < spec_.out_channels; o += kChannelBlock) {
       product.rows = std::min(kChannelBlock, spec_.out_channels - o);
       const float* from = in.first + (begin * spec_.stride + p.first + first_tap) * in.step;
-      const float* weight = p.packed.data() + o / kChannelBlock * block + first_tap * kChannelBlock;
+      const float* weight = packed_ + p.at + o / kChannelBlock * block + first_tap * kChannelBlock;
       float* to =
           out.first + (in.layout == Layout::lanes ? o * out.unit : o) + (begin * spec_.repetition + phase) * out.step;
       (in.layout == Layout::lanes ? k.product_lanes : k.product_channels)(product, from, weight, to);
@@ -269,7 +215,7 @@ void Conv1dLayer::run_toom(const ChannelView& in, const ChannelView& out, Scratc
     inverse.first = filters == 1 ? begin * t.outputs : (t.first + begin * t.outputs) * filters + spec_.padding;
     inverse.activation = spec_.activation == Activation::tanh ? Activation::linear : spec_.activation;
     inverse.slope = spec_.slope;
-    const float* weight = at_points_.data();
+    const float* weight = packed_;
     for (int64_t o = 0; o < spec_.out_channels; o += kChannelBlock) {
       product.rows = std::min(kChannelBlock, spec_.out_channels - o);
       for (int64_t s = 0; s < filters * t.points; ++s, weight += sum_length * kChannelBlock)

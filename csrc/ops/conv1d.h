@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "kernels/kernels.h"
@@ -68,7 +69,12 @@ class Conv1dLayer {
   // weight [out channels, in channels, taps], bias [out channels]. Throws std::invalid_argument for sizes that make no
   // layer.
   Conv1dLayer(const Conv1dSpec& spec, const float* weight, const float* bias);
+  // From what packed() of the same spec gave; `packed` stays the caller's and must outlive the layer.
+  Conv1dLayer(const Conv1dSpec& spec, const float* packed);
 
+  // Floats of the packed weights and bias; throws as the constructor does.
+  static int64_t packed_size(const Conv1dSpec& spec);
+  const float* packed() const { return packed_; }
   const Conv1dSpec& spec() const { return spec_; }
   // Length of the result; throws std::invalid_argument if there would be none.
   int64_t out_length(int64_t length) const;
@@ -79,14 +85,17 @@ class Conv1dLayer {
 
  private:
   struct Phase {
-    int64_t first, taps;  // offset of the first input point, and how many
-    std::vector<float> packed;
-    std::vector<bfloat16_pair> pairs;  // instead of packed, for a bfloat16 layer
+    int64_t first, taps;               // offset of the first input point, and how many
+    int64_t at;                        // its weights in packed_
+    std::vector<bfloat16_pair> pairs;  // instead, for a bfloat16 layer
   };
   struct Tiling;
 
+  explicit Conv1dLayer(const Conv1dSpec& spec);
   void pack_direct(const float* weight);
   void pack_toom(const float* weight);
+  void set_bias(const float* bias);
+  int64_t points() const { return spec_.algorithm == Algorithm::toom4x5 ? 8 : 32; }
   bool by_points() const { return spec_.algorithm == Algorithm::toom4x5 || spec_.algorithm == Algorithm::toom8x13; }
   int64_t phase_count(int64_t phase, int64_t length) const;
   Tiling tiling(int64_t length) const;
@@ -97,9 +106,12 @@ class Conv1dLayer {
   const float* bias_of(Layout layout, int64_t channel) const;
 
   Conv1dSpec spec_;
-  std::vector<Phase> phases_;      // direct, bfloat16
-  std::vector<float> at_points_;   // Toom-Cook: [block][filter][point][signal, input channel][kChannelBlock]
-  std::vector<float> bias_;        // [channel], padded
+  std::vector<Phase> phases_;  // direct, bfloat16
+  // Weights, then the bias, padded to whole blocks. Weights of a direct layer: [phase][block][input channel][tap]; of a
+  // Toom-Cook one: [block][filter][point][signal, input channel]; and always kChannelBlock side by side.
+  std::shared_ptr<float[]> own_;
+  const float* packed_ = nullptr;
+  const float* bias_ = nullptr;
   std::vector<float> bias_lanes_;  // [channel][lane]
 };
 

@@ -48,7 +48,7 @@ void Conv1dLayer::run_bf16(const ChannelView& in, const ChannelView& out) const 
                              count(phase),
                              tanh ? Activation::linear : spec_.activation,
                              spec_.slope};
-      k.conv1d_lanes_bf16(conv, pairs.data() + (p.first - first) * lanes, p.pairs.data(), bias_.data(),
+      k.conv1d_lanes_bf16(conv, pairs.data() + (p.first - first) * lanes, p.pairs.data(), bias_,
                           out.first + (begin * spec_.repetition + phase) * lanes);
     }
   }

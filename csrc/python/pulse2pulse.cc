@@ -1,6 +1,7 @@
 #include "ops/pulse2pulse.h"
 
 #include <algorithm>
+#include <memory>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -16,6 +17,7 @@ namespace python {
 namespace {
 
 using FloatArray = py::array_t<float, py::array::c_style | py::array::forcecast>;
+using PackedArray = py::array_t<float, py::array::c_style>;
 // weight, bias, stride, repetition, padding, activation, slope, algorithm ("" as the network's plan has it)
 using Layer = std::tuple<FloatArray, FloatArray, int64_t, int64_t, int64_t, std::string, float, std::string>;
 
@@ -42,6 +44,16 @@ Conv1dLayer layer_of(const Layer& given, Algorithm algorithm) {
   const Conv1dSpec spec = {weight.shape(1), weight.shape(0),           weight.shape(2), padding,  stride,
                            repetition,      activation_of(activation), slope,           algorithm};
   return Conv1dLayer(spec, weight.data(), bias.data());
+}
+
+std::vector<Conv1dLayer> layers_of(const std::vector<Layer>& given) {
+  std::vector<Conv1dLayer> layers;
+  for (const Layer& layer : given) {
+    const std::string& named = std::get<7>(layer);
+    const int k = static_cast<int>(layers.size()) % Pulse2PulseNetwork::kLayers;
+    layers.push_back(layer_of(layer, named.empty() ? Pulse2PulseNetwork::algorithm(k) : algorithm_of(named)));
+  }
+  return layers;
 }
 
 // x [N, C, T] through one layer, in one layout or the other.
@@ -88,23 +100,51 @@ py::array_t<float> run(const Pulse2PulseNetwork& network, const FloatArray& nois
   return signal;
 }
 
+// out channels, in channels, taps, stride, repetition, padding, activation, slope
+using Shape = std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, std::string, float>;
+
+// Weights of all layers as Pulse2PulseNetwork takes them packed.
+py::array_t<float> pack(const std::vector<Layer>& given) {
+  const std::vector<Conv1dLayer> layers = layers_of(given);
+  int64_t size = 0;
+  for (const Conv1dLayer& layer : layers) size += Conv1dLayer::packed_size(layer.spec());
+  py::array_t<float> out(size);
+  float* to = out.mutable_data();
+  for (const Conv1dLayer& layer : layers) to = std::copy_n(layer.packed(), Conv1dLayer::packed_size(layer.spec()), to);
+  return out;
+}
+
+std::unique_ptr<Pulse2PulseNetwork> from_packed(const std::vector<Shape>& shapes, const PackedArray& packed) {
+  std::vector<Conv1dSpec> specs;
+  int64_t size = 0;
+  for (const auto& [out, in, taps, stride, repetition, padding, activation, slope] : shapes) {
+    const int k = static_cast<int>(specs.size()) % Pulse2PulseNetwork::kLayers;
+    specs.push_back({in, out, taps, padding, stride, repetition, activation_of(activation), slope,
+                     Pulse2PulseNetwork::algorithm(k)});
+    size += Conv1dLayer::packed_size(specs.back());
+  }
+  if (packed.ndim() != 1 || packed.size() != size)
+    throw py::value_error("pulse2pulse: the packed weights do not fit the layers");
+  std::vector<Conv1dLayer> layers;
+  const float* from = packed.data();
+  for (const Conv1dSpec& spec : specs) {
+    layers.emplace_back(spec, from);
+    from += Conv1dLayer::packed_size(spec);
+  }
+  return std::make_unique<Pulse2PulseNetwork>(std::move(layers));
+}
+
 }  // namespace
 
 void bind_pulse2pulse(py::module_& module) {
   module.def("conv1d", &conv1d, py::arg("x"), py::arg("layer"), py::arg("layout") = "lanes",
              "x [N, C, T] through a layer: weight, bias, stride, repetition, padding, activation, slope, algorithm.");
+  module.def("pack_pulse2pulse", &pack, py::arg("layers"), "The layers' weights as the network takes them, one array.");
   py::class_<Pulse2PulseNetwork>(module, "Pulse2PulseNetwork", "The ECG network whole.")
-      .def(
-          py::init([](const std::vector<Layer>& given) {
-            std::vector<Conv1dLayer> layers;
-            for (const Layer& layer : given) {
-              const std::string& named = std::get<7>(layer);
-              const int k = static_cast<int>(layers.size()) % Pulse2PulseNetwork::kLayers;
-              layers.push_back(layer_of(layer, named.empty() ? Pulse2PulseNetwork::algorithm(k) : algorithm_of(named)));
-            }
-            return new Pulse2PulseNetwork(std::move(layers));
-          }),
-          py::arg("layers"))
+      .def(py::init(
+               [](const std::vector<Layer>& given) { return std::make_unique<Pulse2PulseNetwork>(layers_of(given)); }),
+           py::arg("layers"))
+      .def(py::init(&from_packed), py::arg("shapes"), py::arg("packed").noconvert(), py::keep_alive<1, 3>())
       .def("run", &run, py::arg("noise"), py::arg("threads") = 0, "signal [N, leads, time] of noise of the same shape")
       .def("sample", &sample, py::arg("seed"), py::arg("start"), py::arg("count"), py::arg("length"), py::arg("scale"),
            py::arg("threads") = 0, "int16 [count, leads, length] of samples start to start + count - 1.");
