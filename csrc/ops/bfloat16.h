@@ -10,11 +10,11 @@
 namespace dsb {
 
 // Rounded to nearest, ties to even.
-void round_bf16(const float* x, int64_t count, unsigned threads, bfloat16* out);
+void round_bf16(const float* x, int64_t count, const Threads& threads, bfloat16* out);
 
 // As for float32; the bias is float32. out may be x.
 void bias_act(const bfloat16* x, int64_t outer, int64_t channels, int64_t inner, const float* bias,
-              const ActivationOptions& options, unsigned threads, bfloat16* out);
+              const ActivationOptions& options, const Threads& threads, bfloat16* out);
 
 // Filters that are applied one after the other, with float32 between them: one, or two for a separable one.
 using FilterSteps = std::vector<std::pair<Filter, Resampling>>;
@@ -23,6 +23,6 @@ using FilterSteps = std::vector<std::pair<Filter, Resampling>>;
 Shape4 upfirdn2d_shape(Shape4 shape, const FilterSteps& steps);
 
 // out has upfirdn2d_shape(in, steps).
-void upfirdn2d(const bfloat16* x, const Shape4& in, const FilterSteps& steps, unsigned threads, bfloat16* out);
+void upfirdn2d(const bfloat16* x, const Shape4& in, const FilterSteps& steps, const Threads& threads, bfloat16* out);
 
 }  // namespace dsb

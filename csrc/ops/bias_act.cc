@@ -1,12 +1,11 @@
 #include "ops/bias_act.h"
 
-#include "core/threads.h"
 #include "ops/dispatch.h"
 
 namespace dsb {
 
 void bias_act(const float* x, int64_t outer, int64_t channels, int64_t inner, const float* bias,
-              const ActivationOptions& options, unsigned threads, float* out) {
+              const ActivationOptions& options, const Threads& threads, float* out) {
   static const float kNone = 0.0f;
   const Kernels& k = kernels();
   if (inner == 1 && bias) {  // the bias runs along the values

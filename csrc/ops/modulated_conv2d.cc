@@ -4,7 +4,6 @@
 #include <stdexcept>
 #include <utility>
 
-#include "core/threads.h"
 #include "ops/conv_bf16.h"
 #include "ops/dispatch.h"
 
@@ -81,7 +80,7 @@ Plan make_plan(const Shape4& x, const ModulatedConv& conv) {
   return plan;
 }
 
-std::vector<float> resampled(std::vector<float> x, Shape4 shape, const Steps& steps, unsigned threads) {
+std::vector<float> resampled(std::vector<float> x, Shape4 shape, const Steps& steps, const Threads& threads) {
   for (const auto& step : steps) {
     const Shape4 next = upfirdn2d_shape(shape, step.first, step.second);
     std::vector<float> out(static_cast<size_t>(next.size()));
@@ -113,7 +112,7 @@ float demodulation(const double* energies, const float* styles, int64_t channels
 // With `pairs`, packed weights, the sums are made in bfloat16; `weight` is not used then.
 void convolve_sample(const float* x, const Shape4& shape, const float* weight, const std::vector<bfloat16_pair>* pairs,
                      const float* styles, const float* noise, const std::vector<double>& energies,
-                     const ModulatedConv& conv, const Plan& plan, unsigned threads, float* out) {
+                     const ModulatedConv& conv, const Plan& plan, const Threads& threads, float* out) {
   const Kernels& k = kernels();
   const int64_t in_plane = shape.h * shape.w, channels = conv.weight.c;
   std::vector<float> scaled(static_cast<size_t>(channels * in_plane));
@@ -149,21 +148,20 @@ Shape4 modulated_conv2d_shape(const Shape4& x, const ModulatedConv& conv) {
 }
 
 void modulated_conv2d(const float* x, const Shape4& shape, const float* weight, const float* styles,
-                      const ModulatedConv& conv, unsigned threads, float* out) {
+                      const ModulatedConv& conv, const Threads& threads, float* out) {
   const Plan plan = make_plan(shape, conv);
   const std::vector<double> energies = conv.demodulate ? filter_energies(weight, conv.weight) : std::vector<double>();
-  const unsigned all = threads == 0 ? hardware_threads() : threads;
-  const bool across = shape.n >= static_cast<int64_t>(all);  // a sample a thread, or all threads on each sample
+  const bool across = shape.n >= static_cast<int64_t>(threads.count());  // a sample a thread, or all on each sample
   const int64_t noise_step = conv.noise_per_sample ? plan.result.h * plan.result.w : 0;
-  parallel_for(static_cast<uint64_t>(shape.n), across ? all : 1, [&](uint64_t n) {
+  parallel_for(static_cast<uint64_t>(shape.n), across ? threads : Threads(1), [&](uint64_t n) {
     convolve_sample(x + n * shape.c * shape.h * shape.w, shape, weight, nullptr, styles + n * shape.c,
-                    conv.noise ? conv.noise + n * noise_step : nullptr, energies, conv, plan, across ? 1 : all,
-                    out + n * plan.result.size());
+                    conv.noise ? conv.noise + n * noise_step : nullptr, energies, conv, plan,
+                    across ? Threads(1) : threads, out + n * plan.result.size());
   });
 }
 
 void modulated_conv2d(const bfloat16* x, const Shape4& shape, const bfloat16* weight, const float* styles,
-                      const ModulatedConv& conv, unsigned threads, bfloat16* out) {
+                      const ModulatedConv& conv, const Threads& threads, bfloat16* out) {
   const Plan plan = make_plan(shape, conv);
   const Kernels& k = kernels();
   const std::vector<bfloat16_pair> pairs = packed_pairs(weight, conv.weight);
@@ -173,16 +171,15 @@ void modulated_conv2d(const bfloat16* x, const Shape4& shape, const bfloat16* we
     k.widen_bf16(weight, wide.size(), wide.data());
     energies = filter_energies(wide.data(), conv.weight);
   }
-  const unsigned all = threads == 0 ? hardware_threads() : threads;
-  const bool across = shape.n >= static_cast<int64_t>(all);
+  const bool across = shape.n >= static_cast<int64_t>(threads.count());
   const int64_t noise_step = conv.noise_per_sample ? plan.result.h * plan.result.w : 0;
-  parallel_for(static_cast<uint64_t>(shape.n), across ? all : 1, [&](uint64_t n) {
+  parallel_for(static_cast<uint64_t>(shape.n), across ? threads : Threads(1), [&](uint64_t n) {
     std::vector<float> in(static_cast<size_t>(shape.c * shape.h * shape.w));
     std::vector<float> result(static_cast<size_t>(plan.result.size()));
     k.widen_bf16(x + n * in.size(), in.size(), in.data());
     convolve_sample(in.data(), shape, nullptr, &pairs, styles + n * shape.c,
-                    conv.noise ? conv.noise + n * noise_step : nullptr, energies, conv, plan, across ? 1 : all,
-                    result.data());
+                    conv.noise ? conv.noise + n * noise_step : nullptr, energies, conv, plan,
+                    across ? Threads(1) : threads, result.data());
     k.round_bf16(result.data(), result.size(), out + n * result.size());
   });
 }

@@ -24,11 +24,11 @@ Shape4 modulated_conv2d_shape(const Shape4& x, const ModulatedConv& conv);
 
 // styles is [N, in channels]; out has modulated_conv2d_shape(...).
 void modulated_conv2d(const float* x, const Shape4& shape, const float* weight, const float* styles,
-                      const ModulatedConv& conv, unsigned threads, float* out);
+                      const ModulatedConv& conv, const Threads& threads, float* out);
 
 // The same in bfloat16: the scaled and resampled activations are rounded once, before the products; sums, demodulation
 // (of the weights as given) and what follows are float32; the result is rounded once, at the end.
 void modulated_conv2d(const bfloat16* x, const Shape4& shape, const bfloat16* weight, const float* styles,
-                      const ModulatedConv& conv, unsigned threads, bfloat16* out);
+                      const ModulatedConv& conv, const Threads& threads, bfloat16* out);
 
 }  // namespace dsb

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "core/threads.h"
 #include "ops/dispatch.h"
 
 namespace dsb {
@@ -20,7 +19,7 @@ Shape4 upfirdn2d_shape(const Shape4& in, const Filter& filter, const Resampling&
   return {in.n, in.c, height / how.down_y + 1, width / how.down_x + 1};
 }
 
-void upfirdn2d(const float* x, const Shape4& in, const Filter& filter, const Resampling& how, unsigned threads,
+void upfirdn2d(const float* x, const Shape4& in, const Filter& filter, const Resampling& how, const Threads& threads,
                float* out) {
   const Shape4 shape = upfirdn2d_shape(in, filter, how);
   std::vector<float> taps(filter.taps, filter.taps + filter.height * filter.width);

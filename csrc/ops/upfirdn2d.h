@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "core/threads.h"
 #include "ops/tensor.h"
 
 namespace dsb {
@@ -23,8 +24,8 @@ struct Resampling {
 // Shape of the result. Throws std::invalid_argument if there would be none.
 Shape4 upfirdn2d_shape(const Shape4& in, const Filter& filter, const Resampling& how);
 
-// out has upfirdn2d_shape(...); threads = 0 means all cores.
-void upfirdn2d(const float* x, const Shape4& in, const Filter& filter, const Resampling& how, unsigned threads,
+// out has upfirdn2d_shape(...).
+void upfirdn2d(const float* x, const Shape4& in, const Filter& filter, const Resampling& how, const Threads& threads,
                float* out);
 
 }  // namespace dsb
