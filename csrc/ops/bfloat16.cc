@@ -38,11 +38,6 @@ void bias_act(const bfloat16* x, int64_t outer, int64_t channels, int64_t inner,
   });
 }
 
-Shape4 upfirdn2d_shape(Shape4 shape, const FilterSteps& steps) {
-  for (const auto& step : steps) shape = upfirdn2d_shape(shape, step.first, step.second);
-  return shape;
-}
-
 void upfirdn2d(const bfloat16* x, const Shape4& in, const FilterSteps& steps, const Threads& threads, bfloat16* out) {
   const Shape4 result = upfirdn2d_shape(in, steps);
   const Kernels& k = kernels();

@@ -1,10 +1,16 @@
 // Bias, activation, gain and clamp in one pass.
 #pragma once
 
+#include <string>
+
 #include "core/threads.h"
 #include "kernels/kernels.h"
 
 namespace dsb {
+
+// The activation of that name with StyleGAN2-ADA's slope and gain and without clamp. Throws std::invalid_argument, which
+// begins with `what`, if there is none.
+ActivationOptions activation(const std::string& what, const std::string& name);
 
 // x and out are [outer, channels, inner]; bias has `channels` values, or is null. out may be x.
 void bias_act(const float* x, int64_t outer, int64_t channels, int64_t inner, const float* bias,

@@ -17,10 +17,18 @@ struct ModulatedConv {
   bool noise_per_sample = false;
   const float* bias = nullptr;  // [out channels]
   ActivationOptions activation = {Activation::linear, 0.0f, 1.0f, -1.0f};
+  const double* energies = nullptr;  // filter_energies() of the weight; null: made in every call that needs them
 };
 
 // Shape of the result. Throws std::invalid_argument, naming what does not fit.
 Shape4 modulated_conv2d_shape(const Shape4& x, const ModulatedConv& conv);
+
+// Values of the largest tensor on the way to the result, its own too, as saturated_size counts; throws alike.
+int64_t modulated_conv2d_largest(const Shape4& x, const ModulatedConv& conv);
+
+// Sums of squares of every filter, per input channel, in float64 and in the order of the weights: what demodulation
+// needs of a weight. [out channels, in channels]
+std::vector<double> filter_energies(const float* weight, const Shape4& shape);
 
 // styles is [N, in channels]; out has modulated_conv2d_shape(...).
 void modulated_conv2d(const float* x, const Shape4& shape, const float* weight, const float* styles,
