@@ -8,8 +8,8 @@
 
 namespace dsb {
 
-// The activation of that name with StyleGAN2-ADA's slope and gain and without clamp. Throws std::invalid_argument, which
-// begins with `what`, if there is none.
+// The activation of that name with StyleGAN2-ADA's slope and gain and without clamp. Throws std::invalid_argument if
+// there is none, with a text that begins with `what`.
 ActivationOptions activation(const std::string& what, const std::string& name);
 
 // x and out are [outer, channels, inner]; bias has `channels` values, or is null. out may be x.

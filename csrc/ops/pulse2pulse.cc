@@ -5,7 +5,6 @@
 #include <stdexcept>
 #include <string>
 
-#include "core/float_environment.h"
 #include "ops/dispatch.h"
 
 namespace dsb {
@@ -134,7 +133,6 @@ int64_t Pulse2PulseNetwork::groups(int64_t count) const {
 template <typename Fill, typename Empty>
 void Pulse2PulseNetwork::run_groups(int64_t count, int64_t length, int64_t worker, int64_t workers, Fill fill,
                                     Empty empty) const {
-  const FloatEnvironment environment;
   const Groups groups(count, static_cast<int64_t>(kernels().lanes));
   std::unique_ptr<Workspace> space;
   for (int64_t group = worker; group < groups.size(); group += workers) {
@@ -152,23 +150,19 @@ void Pulse2PulseNetwork::run_groups(int64_t count, int64_t length, int64_t worke
   if (space) give_back(std::move(space));
 }
 
-void Pulse2PulseNetwork::run_part(const float* noise, int64_t count, int64_t length, int64_t worker, int64_t workers,
-                                  float* signal) const {
-  const int64_t values = leads() * length;
-  run_groups(
-      count, length, worker, workers,
-      [&](int64_t first, int64_t samples, const ChannelView& in) { to_view(noise + first * values, samples, in); },
-      [&](int64_t first, int64_t samples, const ChannelView& out) {
-        from_view(out, samples, signal + first * values);
-      });
-}
-
 void Pulse2PulseNetwork::run(const float* noise, int64_t count, int64_t length, const Threads& threads,
                              float* signal) const {
   check(length);
-  const int64_t workers = std::min<int64_t>(threads.count(), groups(count));
+  if (count == 0) return;
+  const int64_t workers = std::min<int64_t>(threads.count(), groups(count)), values = leads() * length;
+  const auto fill = [&](int64_t first, int64_t samples, const ChannelView& in) {
+    to_view(noise + first * values, samples, in);
+  };
+  const auto empty = [&](int64_t first, int64_t samples, const ChannelView& out) {
+    from_view(out, samples, signal + first * values);
+  };
   parallel_for(static_cast<uint64_t>(workers), threads,
-               [&](uint64_t worker) { run_part(noise, count, length, static_cast<int64_t>(worker), workers, signal); });
+               [&](uint64_t worker) { run_groups(count, length, static_cast<int64_t>(worker), workers, fill, empty); });
 }
 
 void Pulse2PulseNetwork::sample(uint64_t seed, uint64_t start, int64_t count, int64_t length, float scale,

@@ -32,17 +32,13 @@ class Pulse2PulseNetwork {
   void sample(uint64_t seed, uint64_t start, int64_t count, int64_t length, float scale, const Threads& threads,
               int16_t* out) const;
 
-  // run() on a thread pool of the caller's: part `worker` of `workers`, each once, in any order and at any time.
-  // Call check() first.
-  void run_part(const float* noise, int64_t count, int64_t length, int64_t worker, int64_t workers,
-                float* signal) const;
   // Throws std::invalid_argument unless this is a length that the network takes.
   void check(int64_t length) const;
-  // Parts that `count` samples can be cut into; more workers than that have nothing to do.
-  int64_t groups(int64_t count) const;
 
  private:
   class Workspace;
+  // Parts that `count` samples can be cut into; more workers than that have nothing to do.
+  int64_t groups(int64_t count) const;
   std::unique_ptr<Workspace> take(Layout layout, int64_t length) const;
   void give_back(std::unique_ptr<Workspace> space) const;
   template <typename Fill, typename Empty>
