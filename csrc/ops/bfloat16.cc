@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "core/threads.h"
 #include "ops/dispatch.h"
 
 namespace dsb {
@@ -12,7 +11,7 @@ constexpr int64_t kPiece = 4096;  // values that are float32 at a time
 
 }  // namespace
 
-void round_bf16(const float* x, int64_t count, unsigned threads, bfloat16* out) {
+void round_bf16(const float* x, int64_t count, const Threads& threads, bfloat16* out) {
   const Kernels& k = kernels();
   parallel_for(static_cast<uint64_t>((count + kPiece - 1) / kPiece), threads, [&](uint64_t task) {
     const int64_t first = static_cast<int64_t>(task) * kPiece;
@@ -21,7 +20,7 @@ void round_bf16(const float* x, int64_t count, unsigned threads, bfloat16* out) 
 }
 
 void bias_act(const bfloat16* x, int64_t outer, int64_t channels, int64_t inner, const float* bias,
-              const ActivationOptions& options, unsigned threads, bfloat16* out) {
+              const ActivationOptions& options, const Threads& threads, bfloat16* out) {
   static const float kNone = 0.0f;
   const Kernels& k = kernels();
   const bool along = inner == 1 && bias;  // the bias runs along the values
@@ -39,12 +38,7 @@ void bias_act(const bfloat16* x, int64_t outer, int64_t channels, int64_t inner,
   });
 }
 
-Shape4 upfirdn2d_shape(Shape4 shape, const FilterSteps& steps) {
-  for (const auto& step : steps) shape = upfirdn2d_shape(shape, step.first, step.second);
-  return shape;
-}
-
-void upfirdn2d(const bfloat16* x, const Shape4& in, const FilterSteps& steps, unsigned threads, bfloat16* out) {
+void upfirdn2d(const bfloat16* x, const Shape4& in, const FilterSteps& steps, const Threads& threads, bfloat16* out) {
   const Shape4 result = upfirdn2d_shape(in, steps);
   const Kernels& k = kernels();
   const int64_t in_plane = in.h * in.w, out_plane = result.h * result.w;

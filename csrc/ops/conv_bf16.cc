@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "core/threads.h"
 #include "ops/dispatch.h"
 
 namespace dsb {
@@ -23,7 +22,7 @@ std::vector<bfloat16_pair> packed_pairs(const bfloat16* weight, const Shape4& sh
 }
 
 void conv2d_bf16(const ConvPlane& p, const float* x, const std::vector<bfloat16_pair>& packed, int64_t out_channels,
-                 unsigned threads, float* out) {
+                 const Threads& threads, float* out) {
   const Kernels& k = kernels();
   const int64_t values = p.in_height * p.in_width, rows = (p.in_channels + 1) / 2;
   std::vector<bfloat16_pair> pairs(static_cast<size_t>(rows * values) + k.lanes);

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "core/threads.h"
 #include "kernels/kernels.h"
 #include "ops/tensor.h"
 
@@ -15,6 +16,6 @@ std::vector<bfloat16_pair> packed_pairs(const bfloat16* weight, const Shape4& sh
 // x [in channels, in height, in width] is rounded to bfloat16; packed from packed_pairs; out is [out_channels, out
 // height, out width].
 void conv2d_bf16(const ConvPlane& plane, const float* x, const std::vector<bfloat16_pair>& packed, int64_t out_channels,
-                 unsigned threads, float* out);
+                 const Threads& threads, float* out);
 
 }  // namespace dsb

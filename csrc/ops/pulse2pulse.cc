@@ -5,8 +5,6 @@
 #include <stdexcept>
 #include <string>
 
-#include "core/float_environment.h"
-#include "core/threads.h"
 #include "ops/dispatch.h"
 
 namespace dsb {
@@ -135,7 +133,6 @@ int64_t Pulse2PulseNetwork::groups(int64_t count) const {
 template <typename Fill, typename Empty>
 void Pulse2PulseNetwork::run_groups(int64_t count, int64_t length, int64_t worker, int64_t workers, Fill fill,
                                     Empty empty) const {
-  const FloatEnvironment environment;
   const Groups groups(count, static_cast<int64_t>(kernels().lanes));
   std::unique_ptr<Workspace> space;
   for (int64_t group = worker; group < groups.size(); group += workers) {
@@ -153,31 +150,26 @@ void Pulse2PulseNetwork::run_groups(int64_t count, int64_t length, int64_t worke
   if (space) give_back(std::move(space));
 }
 
-void Pulse2PulseNetwork::run_part(const float* noise, int64_t count, int64_t length, int64_t worker, int64_t workers,
-                                  float* signal) const {
-  const int64_t values = leads() * length;
-  run_groups(
-      count, length, worker, workers,
-      [&](int64_t first, int64_t samples, const ChannelView& in) { to_view(noise + first * values, samples, in); },
-      [&](int64_t first, int64_t samples, const ChannelView& out) {
-        from_view(out, samples, signal + first * values);
-      });
-}
-
-void Pulse2PulseNetwork::run(const float* noise, int64_t count, int64_t length, unsigned threads, float* signal) const {
+void Pulse2PulseNetwork::run(const float* noise, int64_t count, int64_t length, const Threads& threads,
+                             float* signal) const {
   check(length);
-  if (threads == 0) threads = hardware_threads();
-  const int64_t workers = std::min<int64_t>(threads, groups(count));
-  parallel_for(static_cast<uint64_t>(workers), static_cast<unsigned>(workers),
-               [&](uint64_t worker) { run_part(noise, count, length, static_cast<int64_t>(worker), workers, signal); });
+  if (count == 0) return;
+  const int64_t workers = std::min<int64_t>(threads.count(), groups(count)), values = leads() * length;
+  const auto fill = [&](int64_t first, int64_t samples, const ChannelView& in) {
+    to_view(noise + first * values, samples, in);
+  };
+  const auto empty = [&](int64_t first, int64_t samples, const ChannelView& out) {
+    from_view(out, samples, signal + first * values);
+  };
+  parallel_for(static_cast<uint64_t>(workers), threads,
+               [&](uint64_t worker) { run_groups(count, length, static_cast<int64_t>(worker), workers, fill, empty); });
 }
 
 void Pulse2PulseNetwork::sample(uint64_t seed, uint64_t start, int64_t count, int64_t length, float scale,
-                                unsigned threads, int16_t* out) const {
+                                const Threads& threads, int16_t* out) const {
   check(length);
   const Kernels& k = kernels();
-  if (threads == 0) threads = hardware_threads();
-  const int64_t workers = std::min<int64_t>(threads, groups(count)), values = leads() * length;
+  const int64_t workers = std::min<int64_t>(threads.count(), groups(count)), values = leads() * length;
   const auto fill = [&](int64_t first, int64_t, const ChannelView& in) {
     PhiloxRange range = {seed, start + static_cast<uint64_t>(first), 0, 0, static_cast<uint64_t>(length)};
     if (in.layout == Layout::lanes) {
@@ -204,7 +196,7 @@ void Pulse2PulseNetwork::sample(uint64_t seed, uint64_t start, int64_t count, in
     }
     if (!good) numbers = false;
   };
-  parallel_for(static_cast<uint64_t>(workers), static_cast<unsigned>(workers),
+  parallel_for(static_cast<uint64_t>(workers), threads,
                [&](uint64_t worker) { run_groups(count, length, static_cast<int64_t>(worker), workers, fill, empty); });
   if (!numbers) throw std::range_error("pulse2pulse: the signal has values that are no numbers");
 }

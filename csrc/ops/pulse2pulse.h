@@ -5,6 +5,7 @@
 #include <mutex>
 #include <vector>
 
+#include "core/threads.h"
 #include "ops/conv1d.h"
 
 namespace dsb {
@@ -22,26 +23,22 @@ class Pulse2PulseNetwork {
   ~Pulse2PulseNetwork();
 
   int64_t leads() const { return layers_.front().spec().in_channels; }
-  // noise and signal are [count][leads][length]; length a multiple of 2500. Groups of samples run on `threads` threads
-  // (0: all cores), each through the whole network, without waiting for each other.
-  void run(const float* noise, int64_t count, int64_t length, unsigned threads, float* signal) const;
+  // noise and signal are [count][leads][length]; length a multiple of 2500. Groups of samples run on `threads`,
+  // each through the whole network, without waiting for each other.
+  void run(const float* noise, int64_t count, int64_t length, const Threads& threads, float* signal) const;
 
   // Samples start to start + count - 1 of a seed: noise uniform in [-1, 1) drawn from stream 0, the network, and
   // trunc(signal * scale), saturated, to out [count][leads][length]. Throws std::range_error if a value is no number.
-  void sample(uint64_t seed, uint64_t start, int64_t count, int64_t length, float scale, unsigned threads,
+  void sample(uint64_t seed, uint64_t start, int64_t count, int64_t length, float scale, const Threads& threads,
               int16_t* out) const;
 
-  // run() on a thread pool of the caller's: part `worker` of `workers`, each once, in any order and at any time.
-  // Call check() first.
-  void run_part(const float* noise, int64_t count, int64_t length, int64_t worker, int64_t workers,
-                float* signal) const;
   // Throws std::invalid_argument unless this is a length that the network takes.
   void check(int64_t length) const;
-  // Parts that `count` samples can be cut into; more workers than that have nothing to do.
-  int64_t groups(int64_t count) const;
 
  private:
   class Workspace;
+  // Parts that `count` samples can be cut into; more workers than that have nothing to do.
+  int64_t groups(int64_t count) const;
   std::unique_ptr<Workspace> take(Layout layout, int64_t length) const;
   void give_back(std::unique_ptr<Workspace> space) const;
   template <typename Fill, typename Empty>

@@ -61,10 +61,7 @@ FloatArray bind_upfirdn2d(const FloatArray& x, const FloatArray& taps, const std
 }
 
 ActivationOptions options_of(const std::string& act, float alpha, float gain, float clamp) {
-  const char* names[] = {"linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu", "softplus", "swish"};
-  for (int k = 0; k < 9; ++k)
-    if (act == names[k]) return {static_cast<Activation>(k), alpha, gain, clamp};
-  throw py::value_error("no activation is called " + act);
+  return {activation("act", act).kind, alpha, gain, clamp};
 }
 
 // Taps, up, down, padding and gain of each filter.
