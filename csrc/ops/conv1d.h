@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/large_memory.h"
 #include "kernels/kernels.h"
 
 namespace dsb {
@@ -35,7 +36,7 @@ class ChannelBlock {
 
   Layout layout_;
   int64_t channels_[2], units_[2], length_, halo_, unit_, step_;
-  std::vector<float> memory_;
+  LargeVector memory_;
 };
 
 // How a layer is computed: part of the arithmetic, so never a matter of the machine or the batch.
@@ -55,7 +56,7 @@ struct Conv1dSpec {
 
 // Memory that a thread's layers share.
 struct Scratch {
-  std::vector<float> points, sums, carry;
+  LargeVector points, sums, carry;
 };
 
 // A layer with its weights packed for the kernels, blocks of kChannelBlock output channels side by side.
@@ -80,8 +81,12 @@ class Conv1dLayer {
   int64_t out_length(int64_t length) const;
   // Zero positions needed on either side of an input of this length.
   int64_t halo(int64_t length) const;
-  // in must have its halo; out has the same layout and is written within its length.
-  void run(const ChannelView& in, const ChannelView& out, Scratch& scratch) const;
+  // Each slot's input must have its halo; its output has the same layout and is written within its length. All slots
+  // are alike in everything but memory; together they read the weights once.
+  struct Slot {
+    const ChannelView *in, *out;
+  };
+  void run(const std::vector<Slot>& slots, Scratch& scratch) const;
 
  private:
   struct Phase {
@@ -99,10 +104,13 @@ class Conv1dLayer {
   bool by_points() const { return spec_.algorithm == Algorithm::toom4x5 || spec_.algorithm == Algorithm::toom8x13; }
   int64_t phase_count(int64_t phase, int64_t length) const;
   Tiling tiling(int64_t length) const;
-  void run_direct(const ChannelView& in, const ChannelView& out) const;
-  void run_phase(const ChannelView& in, const ChannelView& out, int64_t phase) const;
+  int64_t halo_of_tiles(int64_t length) const;
+  void run_direct(const std::vector<Slot>& slots) const;
+  void sums(const Slot& slot, int64_t phase, int64_t o, int64_t begin, int64_t end, int64_t first_tap,
+            int64_t taps) const;
   void run_bf16(const ChannelView& in, const ChannelView& out) const;
-  void run_toom(const ChannelView& in, const ChannelView& out, Scratch& scratch) const;
+  void run_toom(const std::vector<Slot>& slots, Scratch& scratch) const;
+  void activate(const ChannelView& out, int64_t o, int64_t begin, int64_t end, bool with_bias) const;
   const float* bias_of(Layout layout, int64_t channel) const;
 
   Conv1dSpec spec_;

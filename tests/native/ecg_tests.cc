@@ -59,7 +59,8 @@ std::vector<float> run_layer(const dsb::Conv1dLayer& layer, dsb::Layout layout, 
     dsb::ChannelBlock in_block(layout, spec.in_channels, 0, length, layer.halo(length));
     dsb::ChannelBlock out_block(layout, spec.out_channels, 0, out_length, 0);
     dsb::to_view(x.data() + first * spec.in_channels * length, samples, in_block.view());
-    layer.run(in_block.view(), out_block.view(), scratch);
+    const dsb::ChannelView in = in_block.view(), result = out_block.view();
+    layer.run({{&in, &result}}, scratch);
     dsb::from_view(out_block.view(), samples, out.data() + first * spec.out_channels * out_length);
   }
   return out;
