@@ -227,7 +227,8 @@ def test_signatures_are_the_contracts():
         "upfirdn2d": ["x", "f", "up", "down", "padding", "flip_filter", "gain", "impl"],
         "bias_act": ["x", "b", "dim", "act", "alpha", "gain", "clamp", "impl"],
         "modulated_conv2d": ["x", "weight", "styles", "noise", "up", "down", "padding", "resample_filter", "demodulate",
-                             "flip_weight", "impl"],
+                             "flip_weight", "noise_gain", "bias", "act", "alpha", "gain", "clamp", "style_offset",
+                             "impl"],
     }  # fmt: skip
     for name, names in expected.items():
         assert list(inspect.signature(getattr(ops, name)).parameters) == names

@@ -128,9 +128,11 @@ void convolve_sample(const float* x, const Shape4& shape, const float* weight, c
   sums = resampled(std::move(sums), plan.convolved, plan.after, threads);
 
   const size_t result = static_cast<size_t>(plan.result.h * plan.result.w);
+  std::vector<float> addend(noise && conv.noise_gain ? result : 0);
   for (int64_t o = 0; o < conv.weight.n; ++o) {
     const float factor = conv.demodulate ? demodulation(&energies[o * channels], styles, channels) : 1.0f;
-    k.scale_add(&sums[o * result], result, factor, noise, out + o * result);
+    if (!addend.empty()) k.scale_add(noise, result, conv.noise_gain[o], nullptr, addend.data());
+    k.scale_add(&sums[o * result], result, factor, addend.empty() ? noise : addend.data(), out + o * result);
   }
   bias_act(out, 1, conv.weight.n, static_cast<int64_t>(result), conv.bias, conv.activation, threads, out);
 }
@@ -146,6 +148,11 @@ Shape4 modulated_conv2d_shape(const Shape4& x, const ModulatedConv& conv) {
 void modulated_conv2d(const float* x, const Shape4& shape, const float* weight, const float* styles,
                       const ModulatedConv& conv, unsigned threads, float* out) {
   const Plan plan = make_plan(shape, conv);
+  std::vector<float> offset_styles;
+  if (conv.style_offset != 0.0f) {
+    for (int64_t e = 0; e < shape.n * shape.c; ++e) offset_styles.push_back(styles[e] + conv.style_offset);
+    styles = offset_styles.data();
+  }
   const std::vector<double> energies = conv.demodulate ? filter_energies(weight, conv.weight) : std::vector<double>();
   const unsigned all = threads == 0 ? hardware_threads() : threads;
   const bool across = shape.n >= static_cast<int64_t>(all);  // a sample a thread, or all threads on each sample

@@ -69,7 +69,9 @@ FloatArray bind_bias_act(const FloatArray& x, const std::optional<FloatArray>& b
 FloatArray bind_modulated_conv2d(const FloatArray& x, const FloatArray& weight, const FloatArray& styles,
                                  const std::optional<FloatArray>& noise, int64_t up, int64_t down,
                                  const std::vector<int64_t>& padding, const std::vector<FloatArray>& filters,
-                                 bool demodulate, bool flip_weight, unsigned threads) {
+                                 bool demodulate, bool flip_weight, unsigned threads,
+                                 const std::optional<FloatArray>& noise_gain, const std::optional<FloatArray>& bias,
+                                 const std::string& act, float alpha, float gain, float clamp, float style_offset) {
   const Shape4 shape = shape_of(x, "x");
   ModulatedConv conv;
   conv.weight = shape_of(weight, "weight");
@@ -79,6 +81,12 @@ FloatArray bind_modulated_conv2d(const FloatArray& x, const FloatArray& weight, 
   for (const FloatArray& taps : filters) conv.filters.push_back(filter_of(taps));
   conv.demodulate = demodulate;
   conv.flip_weight = flip_weight;
+  for (const auto& values : {noise_gain, bias})
+    if (values && values->size() != conv.weight.n) throw py::value_error("modulated_conv2d: a value an output channel");
+  conv.noise_gain = noise_gain ? noise_gain->data() : nullptr;
+  conv.bias = bias ? bias->data() : nullptr;
+  conv.activation = options_of(act, alpha, gain, clamp);
+  conv.style_offset = style_offset;
   const Shape4 result = modulated_conv2d_shape(shape, conv);
   if (noise) {
     conv.noise = noise->data();
@@ -107,7 +115,11 @@ void bind_ops(py::module_& module) {
   module.def("modulated_conv2d", &bind_modulated_conv2d, py::arg("x").noconvert(), py::arg("weight").noconvert(),
              py::arg("styles").noconvert(), py::arg("noise").noconvert(), py::arg("up"), py::arg("down"),
              py::arg("padding"), py::arg("filters"), py::arg("demodulate"), py::arg("flip_weight"), py::arg("threads"),
-             "x [N, I, H, W], weight [O, I, h, w], styles [N, I], noise [N, 1, H, W] or [H, W], filters prepared.");
+             py::arg("noise_gain").noconvert() = py::none(), py::arg("bias").noconvert() = py::none(),
+             py::arg("act") = "linear", py::arg("alpha") = 0.0f, py::arg("gain") = 1.0f, py::arg("clamp") = -1.0f,
+             py::arg("style_offset") = 0.0f,
+             "x [N, I, H, W], weight [O, I, h, w], styles [N, I], noise [N, 1, H, W] or [H, W], filters prepared; "
+             "noise_gain and bias [O]; clamp below 0 for none.");
 }
 
 }  // namespace python

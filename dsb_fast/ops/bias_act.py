@@ -47,6 +47,24 @@ def reference(x, b, dim, act, alpha, gain, clamp):
     return x if clamp is None else x.clamp(-clamp, clamp)
 
 
+def epilogue(op: str, act, alpha, gain, clamp) -> tuple:
+    """(act, alpha, gain, clamp) with defaults put in. Raises InputError."""
+    if act not in ACTIVATIONS:
+        raise InputError(f"{op}: act '{act}' is not known; there are {', '.join(ACTIVATIONS)}")
+    alpha = ACTIVATIONS[act].alpha if alpha is None else arguments.number(op, "alpha", alpha)
+    gain = ACTIVATIONS[act].gain if gain is None else arguments.number(op, "gain", gain)
+    if clamp is not None:
+        clamp = arguments.number(op, "clamp", clamp)
+        if clamp < 0:
+            raise InputError(f"{op}: clamp is {clamp}; it can't be negative")
+    return act, alpha, gain, clamp
+
+
+def native_epilogue(act, alpha, gain, clamp) -> tuple:
+    """:func:`epilogue` as the compiled kernels take it."""
+    return act, alpha, gain, -1.0 if clamp is None else clamp
+
+
 def bias_act(x, b=None, dim=1, act="linear", alpha=None, gain=None, clamp=None, *, impl="auto"):
     """``clamp(gain * act(x + b))``.
 
@@ -60,14 +78,7 @@ def bias_act(x, b=None, dim=1, act="linear", alpha=None, gain=None, clamp=None, 
     [[0.0, 2.0]]
     """
     op = "bias_act"
-    if act not in ACTIVATIONS:
-        raise InputError(f"{op}: act '{act}' is not known; there are {', '.join(ACTIVATIONS)}")
-    alpha = ACTIVATIONS[act].alpha if alpha is None else arguments.number(op, "alpha", alpha)
-    gain = ACTIVATIONS[act].gain if gain is None else arguments.number(op, "gain", gain)
-    if clamp is not None:
-        clamp = arguments.number(op, "clamp", clamp)
-        if clamp < 0:
-            raise InputError(f"{op}: clamp is {clamp}; it can't be negative")
+    how = epilogue(op, act, alpha, gain, clamp)
     shape = arguments.shape_of(x)
     dim = _checked_dim(op, shape, b, dim)
     if arguments.choose(op, impl, x) == "native":
@@ -77,11 +88,11 @@ def bias_act(x, b=None, dim=1, act="linear", alpha=None, gain=None, clamp=None, 
         outer = math.prod(shape[:dim]) if b is not None else 1
         bias = None if b is None else arguments.as_array(op, "b", b)
         flat = array.reshape(outer, channels, inner)
-        y = _kernels.native.bias_act(flat, bias, act, alpha, gain, -1.0 if clamp is None else clamp, 0)
+        y = _kernels.native.bias_act(flat, bias, *native_epilogue(*how), 0)
         return arguments.like(y.reshape(shape), x)
     tensor = arguments.main_tensor(op, x)
     bias = None if b is None else arguments.as_tensor(op, "b", b, tensor)
-    return arguments.like(reference(tensor, bias, dim, act, alpha, gain, clamp), x)
+    return arguments.like(reference(tensor, bias, dim, *how), x)
 
 
 def _checked_dim(op: str, shape: list[int], b, dim) -> int:

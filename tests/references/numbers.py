@@ -1,0 +1,24 @@
+"""Random float32 arrays, and nearness to a reference, for the tests of operators."""
+
+from __future__ import annotations
+
+import numpy as np
+from tolerances import OPS
+
+from dsb_fast import _kernels
+
+IMPLS = ["native", "torch"] if _kernels.native else ["torch"]
+
+
+def random(seed: int, *shape: int) -> np.ndarray:
+    """Normal values."""
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def close(got, expected, tolerance: float = OPS) -> None:
+    """Assert that shapes are equal and errors at most ``tolerance`` of the largest expected value."""
+    got, expected = np.asarray(got), np.asarray(expected)
+    assert got.shape == expected.shape, (got.shape, expected.shape)
+    if expected.size:
+        error = np.abs(got.astype(np.float64) - expected).max()
+        assert error <= tolerance * max(np.abs(expected).max(), 1e-30), error
