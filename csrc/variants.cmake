@@ -18,10 +18,15 @@ endif()
 # Kernel sources: each is compiled once a variant, in that variant's namespace.
 set(DSB_KERNEL_SOURCES
   csrc/kernels/bias_act.cc
+  csrc/kernels/channel_norm.cc
   csrc/kernels/conv1d.cc
   csrc/kernels/conv2d.cc
+  csrc/kernels/grey_levels.cc
+  csrc/kernels/matmul.cc
   csrc/kernels/microvolt.cc
+  csrc/kernels/neighbours2d.cc
   csrc/kernels/philox.cc
+  csrc/kernels/softmax.cc
   csrc/kernels/table.cc
   csrc/kernels/upfirdn2d.cc)
 

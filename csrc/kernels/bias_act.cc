@@ -45,6 +45,8 @@ void bias_act(const float* x, size_t count, const float* bias, size_t bias_step,
       return run([](float v) { return softplus_f32(v); });
     case Activation::swish:
       return run([](float v) { return v * sigmoid_f32(v); });
+    case Activation::gelu:
+      return run([](float v) { return gelu_f32(v); });
   }
 }
 

@@ -4,6 +4,7 @@
 #include "ops/bias_act.h"
 #include "ops/modulated_conv2d.h"
 #include "ops/upfirdn2d.h"
+#include "python/arrays.h"
 #include "python/bindings.h"
 
 namespace py = pybind11;
@@ -11,15 +12,6 @@ namespace py = pybind11;
 namespace dsb {
 namespace python {
 namespace {
-
-using FloatArray = py::array_t<float, py::array::c_style>;
-
-Shape4 shape_of(const FloatArray& x, const char* name) {
-  if (x.ndim() != 4) throw py::value_error(std::string(name) + " must have four dimensions");
-  return {x.shape(0), x.shape(1), x.shape(2), x.shape(3)};
-}
-
-FloatArray make(const Shape4& s) { return FloatArray({s.n, s.c, s.h, s.w}); }
 
 Filter filter_of(const FloatArray& taps) {
   if (taps.ndim() != 2) throw py::value_error("a filter must have two dimensions");
@@ -43,13 +35,6 @@ FloatArray bind_upfirdn2d(const FloatArray& x, const FloatArray& taps, const std
   py::gil_scoped_release release;
   upfirdn2d(from, shape, filter, how, threads, to);
   return out;
-}
-
-ActivationOptions options_of(const std::string& act, float alpha, float gain, float clamp) {
-  const char* names[] = {"linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu", "softplus", "swish"};
-  for (int k = 0; k < 9; ++k)
-    if (act == names[k]) return {static_cast<Activation>(k), alpha, gain, clamp};
-  throw py::value_error("no activation is called " + act);
 }
 
 FloatArray bind_bias_act(const FloatArray& x, const std::optional<FloatArray>& bias, const std::string& act,

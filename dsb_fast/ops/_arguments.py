@@ -31,26 +31,26 @@ def import_torch(op: str):
     return torch
 
 
-def _why_not_native(x) -> str:
+def _why_not_native(x, name: str) -> str:
     """Why ``x`` can't be given to the compiled kernel; '' if it can."""
     if _kernels.native is None:
         return "the compiled extension is not built"
     if is_tensor(x):
         if x.device.type != "cpu":
             return f"the tensor is on {x.device}, the compiled kernel works on the CPU"
-        name = str(x.dtype).removeprefix("torch.")
+        dtype = str(x.dtype).removeprefix("torch.")
     else:
-        name = str(np.asarray(x).dtype)
-    return "" if name == "float32" else f"x is {name}, the compiled kernel works in float32"
+        dtype = str(np.asarray(x).dtype)
+    return "" if dtype == "float32" else f"{name} is {dtype}, the compiled kernel works in float32"
 
 
-def choose(op: str, impl: str, x) -> str:
+def choose(op: str, impl: str, x, name: str = "x") -> str:
     """'native' or 'torch'. Raises InputError if ``impl`` is unknown or can't take ``x``."""
     if impl not in IMPLEMENTATIONS:
         raise InputError(f"{op}: impl '{impl}' is not known; there are {', '.join(IMPLEMENTATIONS)}")
     if impl == "torch":
         return "torch"
-    reason = _why_not_native(x)
+    reason = _why_not_native(x, name)
     if impl == "native" and reason:
         raise InputError(f"{op}: {reason}; impl 'torch' works")
     if not reason:
@@ -78,12 +78,12 @@ def as_tensor(op: str, name: str, value, like):
         raise InputError(f"{op}: {name} is no array of numbers") from None
 
 
-def main_tensor(op: str, x):
+def main_tensor(op: str, x, name: str = "x"):
     """``x`` as a detached floating-point tensor."""
     torch = import_torch(op)
     tensor = x.detach() if is_tensor(x) else torch.from_numpy(np.ascontiguousarray(x))
     if not tensor.is_floating_point():
-        raise InputError(f"{op}: x is {str(tensor.dtype).removeprefix('torch.')}, needs floating point")
+        raise InputError(f"{op}: {name} is {str(tensor.dtype).removeprefix('torch.')}, needs floating point")
     return tensor
 
 
@@ -100,11 +100,11 @@ def shape_of(value) -> list[int]:
     return list(value.shape if hasattr(value, "shape") else np.shape(value))
 
 
-def image_shape(op: str, x) -> list[int]:
+def image_shape(op: str, x, name: str = "x") -> list[int]:
     """The shape of an image batch. Raises InputError."""
     shape = shape_of(x)
     if len(shape) != 4:
-        raise InputError(f"{op}: x is {shape}, needs [N, C, H, W]")
+        raise InputError(f"{op}: {name} is {shape}, needs [N, C, H, W]")
     return shape
 
 

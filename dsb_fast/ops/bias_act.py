@@ -28,6 +28,7 @@ ACTIVATIONS = {
     "selu": _Activation(),
     "softplus": _Activation(),
     "swish": _Activation(gain=_SQRT2),
+    "gelu": _Activation(),
 }
 
 
@@ -41,7 +42,7 @@ def reference(x, b, dim, act, alpha, gain, clamp):
     functions = {
         "linear": lambda v: v, "relu": torch.relu, "lrelu": lambda v: f.leaky_relu(v, alpha), "tanh": torch.tanh,
         "sigmoid": torch.sigmoid, "elu": f.elu, "selu": f.selu, "softplus": f.softplus,
-        "swish": lambda v: v * torch.sigmoid(v),
+        "swish": lambda v: v * torch.sigmoid(v), "gelu": f.gelu,
     }  # fmt: skip
     x = functions[act](x) * gain
     return x if clamp is None else x.clamp(-clamp, clamp)
@@ -69,9 +70,10 @@ def bias_act(x, b=None, dim=1, act="linear", alpha=None, gain=None, clamp=None, 
     """``clamp(gain * act(x + b))``.
 
     ``x``: float array of any shape; ``b``: ``[x.shape[dim]]`` or None; ``act``: linear, relu, lrelu, tanh, sigmoid,
-    elu, selu, softplus or swish; ``alpha``: slope of lrelu (default 0.2); ``gain``: default sqrt(2) for relu, lrelu and
-    swish, else 1; ``clamp``: the result stays within +-clamp, None for no clamp. Returns the shape of ``x``. Raises
-    InputError that names what does not fit. Matches StyleGAN2-ADA's bias_act.
+    elu, selu, softplus, swish or gelu (x times the normal distribution's share below x); ``alpha``: slope of lrelu
+    (default 0.2); ``gain``: default sqrt(2) for relu, lrelu and swish, else 1; ``clamp``: the result stays within
+    +-clamp, None for no clamp. Returns the shape of ``x``. Raises InputError that names what does not fit. Matches
+    StyleGAN2-ADA's bias_act, which has no gelu.
 
     >>> import numpy as np
     >>> bias_act(np.array([[-1.0, 2.0]], np.float32), act="relu", gain=1).tolist()

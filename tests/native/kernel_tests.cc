@@ -29,6 +29,7 @@ void expect(bool good, const std::string& what) {
 
 void run_op_tests();
 void run_ecg_tests();
+void run_layer_tests();
 
 namespace {
 
@@ -137,6 +138,7 @@ int main() {
   test_ops();
   run_op_tests();
   run_ecg_tests();
+  run_layer_tests();
   std::printf("%s, %d failures\n", failures ? "FAILED" : "passed", failures);
   return failures ? EXIT_FAILURE : EXIT_SUCCESS;
 }
