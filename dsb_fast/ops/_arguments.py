@@ -87,12 +87,16 @@ def main_tensor(op: str, x, name: str = "x"):
     return tensor
 
 
-def like(result, x):
-    """``result``, array or tensor, as the kind that ``x`` is."""
+def kind_of(result, x):
+    """``result``, array or tensor of whatever type, as the kind that ``x`` is."""
     if is_tensor(x):
-        torch = sys.modules["torch"]
-        return result if is_tensor(result) else torch.from_numpy(result)
+        return result if is_tensor(result) else sys.modules["torch"].from_numpy(result)
     return result.numpy() if is_tensor(result) else result
+
+
+def like(result, x):
+    """``result``, array or tensor, as the kind and of the type that ``x`` is."""
+    return kind_of(result, x)
 
 
 def shape_of(value) -> list[int]:

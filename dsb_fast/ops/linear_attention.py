@@ -62,9 +62,9 @@ def linear_attention(q, k, v, heads, q_scale=1.0, k_scale=1.0, out_scale=1.0, *,
     heads = _check(op, q, k, v, heads)
     given = (("q_scale", q_scale), ("k_scale", k_scale), ("out_scale", out_scale))
     scales = [arguments.number(op, name, value) for name, value in given]
-    if arguments.choose(op, impl, q, "q") == "native":
+    if arguments.choose(op, impl, q, name="q") == "native":
         arrays = [arguments.as_array(op, name, value) for name, value in (("q", q), ("k", k), ("v", v))]
         return arguments.like(_kernels.native.linear_attention(*arrays, heads, *scales, 0), q)
-    query = arguments.main_tensor(op, q, "q")
+    query = arguments.main_tensor(op, q, name="q")
     key, value = arguments.as_tensor(op, "k", k, query), arguments.as_tensor(op, "v", v, query)
     return arguments.like(reference(query, key, value, heads, *scales), q)

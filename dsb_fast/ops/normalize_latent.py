@@ -33,6 +33,6 @@ def normalize_latent(z, kind, *, impl="auto"):
         raise InputError(f"{op}: kind '{kind}' is not known; there are {', '.join(KINDS)}")
     if len(shape := arguments.shape_of(z)) != 2:
         raise InputError(f"{op}: z is {shape}, needs [N, features]")
-    if arguments.choose(op, impl, z, "z") == "native":
+    if arguments.choose(op, impl, z, name="z") == "native":
         return arguments.like(_kernels.native.normalize_latent(arguments.as_array(op, "z", z), kind), z)
-    return arguments.like(reference(arguments.main_tensor(op, z, "z"), kind), z)
+    return arguments.like(reference(arguments.main_tensor(op, z, name="z"), kind), z)

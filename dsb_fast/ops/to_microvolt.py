@@ -29,13 +29,13 @@ def to_microvolt(signal, scale=6000.0, *, impl="auto"):
     """
     op = "to_microvolt"
     scale = arguments.number(op, "scale", scale)
-    if arguments.choose(op, impl, signal, "signal") == "native":
+    if arguments.choose(op, impl, signal, name="signal") == "native":
         array = arguments.as_array(op, "signal", signal)
         microvolt = np.empty(array.shape, np.int16)
         if not _kernels.native.microvolt(array, scale, microvolt):
             microvolt = None
     else:
-        microvolt = reference(arguments.main_tensor(op, signal, "signal"), scale)
+        microvolt = reference(arguments.main_tensor(op, signal, name="signal"), scale)
     if microvolt is None:
         raise InputError(f"{op}: signal has values that are not numbers; only numbers are voltages")
-    return arguments.like(microvolt, signal)
+    return arguments.kind_of(microvolt, signal)

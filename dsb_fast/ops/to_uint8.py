@@ -29,12 +29,12 @@ def to_uint8(image, scale, offset, *, impl="auto"):
     [0, 0, 128, 255, 255]
     """
     op = "to_uint8"
-    arguments.image_shape(op, image, "image")
+    arguments.image_shape(op, image, name="image")
     scale, offset = arguments.number(op, "scale", scale), arguments.number(op, "offset", offset)
-    if arguments.choose(op, impl, image, "image") == "native":
+    if arguments.choose(op, impl, image, name="image") == "native":
         levels = _kernels.native.grey_levels(arguments.as_array(op, "image", image), scale, offset, 0)
     else:
-        levels = reference(arguments.main_tensor(op, image, "image"), scale, offset)
+        levels = reference(arguments.main_tensor(op, image, name="image"), scale, offset)
     if levels is None:
         raise InputError(f"{op}: image has values that are not numbers; only numbers have a grey level")
-    return arguments.like(levels, image)
+    return arguments.kind_of(levels, image)
