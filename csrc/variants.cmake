@@ -17,17 +17,21 @@ endif()
 
 # Kernel sources: each is compiled once a variant, in that variant's namespace.
 set(DSB_KERNEL_SOURCES
+  csrc/kernels/bfloat16.cc
   csrc/kernels/bias_act.cc
   csrc/kernels/channel_norm.cc
-  csrc/kernels/conv1d.cc
+  csrc/kernels/conv1d_bf16.cc
   csrc/kernels/conv2d.cc
+  csrc/kernels/conv2d_bf16.cc
   csrc/kernels/grey_levels.cc
   csrc/kernels/matmul.cc
   csrc/kernels/microvolt.cc
   csrc/kernels/neighbours2d.cc
   csrc/kernels/philox.cc
+  csrc/kernels/product.cc
   csrc/kernels/softmax.cc
   csrc/kernels/table.cc
+  csrc/kernels/toom.cc
   csrc/kernels/upfirdn2d.cc)
 
 set(DSB_VARIANT_OBJECTS "")

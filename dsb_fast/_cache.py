@@ -1,12 +1,15 @@
-"""The cache of built graphs. An entry is used only if its bytes have the digest that was recorded for them."""
+"""The cache of built graphs and packed weights. An entry is used only if its bytes have the digest noted for them."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
+
+import numpy as np
 
 from ._files import sha256_of, write_atomically
 
@@ -99,3 +102,36 @@ def graph(key: Sequence[str], build: Callable[[], Graph]) -> Graph:
         return _store(path, built)
     except OSError:
         return built
+
+
+def array(key: Sequence[str], build: Callable[[], tuple[np.ndarray, str]]) -> tuple[np.ndarray, str, str]:
+    """A float32 array, a line of text that belongs to it and the digest of both, from the cache if there and whole.
+
+    The array is mapped from its file, not copied, so that start-up is short and processes share it. ``build()`` gives
+    array and text. A cache that can't be written is no error.
+    """
+    digest = hashlib.sha256()
+    for part in key:
+        digest.update(hashlib.sha256(part.encode()).digest())
+    path = os.path.join(folder(), f"{key[0]}-{digest.hexdigest()[:32]}.f32")
+    try:
+        with open(path + ".sha256", "rb") as file:
+            noted, text = file.read(1 << 16).decode("utf-8", "replace").rstrip("\n").split(" ", 1)
+        mapped = np.memmap(path, "<f4", "r")
+        if _array_digest(mapped, text) == noted:
+            return np.asarray(mapped), text, noted
+    except (OSError, ValueError):
+        pass
+    built, text = build()
+    whole = _array_digest(built, text)
+    with contextlib.suppress(OSError):
+        os.makedirs(folder(), exist_ok=True)
+        write_atomically(path, memoryview(built).cast("B"))
+        write_atomically(path + ".sha256", f"{whole} {text}\n".encode())
+    return built, text, whole
+
+
+def _array_digest(values: np.ndarray, text: str) -> str:
+    digest = hashlib.sha256(text.encode() + b"\n")
+    digest.update(values)
+    return digest.hexdigest()

@@ -24,26 +24,15 @@ class Generator:
         _backends.candidates(device, precision)  # a wrong device is reported before anything is read
         self.precision = precision
         _kernels.active_variant()  # a variant that was forced and can't run is an error now, not at the first sample
-        graphs = {}
-
-        def graph_of(flavour):
-            graphs[flavour] = model.source.graph(model.card.length, flavour)
-            return graphs[flavour].model
-
-        opened = _backends.open_first(graph_of, device, precision, model.source.flavour)
+        opened = _backends.open_first(model.source, model.card.length, device, precision)
         model.source.confirm()
-        self.flavour, self._open = opened.flavour, opened.again
-        self._backends = {model.card.length: opened.backend}
-        self.graph_sha256 = graphs[self.flavour].sha256  # weights derived at export are part of a sample's identity
-
-    @property
-    def backend(self) -> _backends.Backend:
-        """The backend at the card's own length."""
-        return self._backends[self.model.card.length]
+        self.backend, self.flavour = opened.backend, opened.backend.flavour
+        self._at_length, self._backends = opened.at_length, {model.card.length: opened.backend}
+        self.graph_sha256 = opened.sha256  # weights derived at export are part of a sample's identity
 
     def make(self, seed: int, start: int, count: int, options) -> np.ndarray:
         """``count`` samples in one call of the network, on the calling thread. ``options`` from ``model.options``."""
-        return self.model.outputs(self.backend.run(self.model.inputs(seed, start, count, options)), options)
+        return self.model.samples(self.backend, seed, start, count, options)
 
     def batches(
         self, seed: int, start: int, count: int, options, batch_size: int | None = None, threads: int | None = None
@@ -111,7 +100,7 @@ class Generator:
         arrays = self.model.check_run_inputs(inputs)
         length = next(iter(arrays.values())).shape[-1]
         if length not in self._backends:
-            self._backends[length] = self._open(self.model.source.graph(length, self.flavour).model)
+            self._backends[length] = self._at_length(length)
         return self._backends[length].run(arrays)
 
     @property

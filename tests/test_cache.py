@@ -1,4 +1,4 @@
-"""The cache of graphs: used when whole, rebuilt when not, never needed."""
+"""The cache of graphs and packed weights: used when whole, rebuilt when not, never needed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import pytest
 from dsb_fast.export import onnx_file
 
 import dsb_fast
-from dsb_fast import _cache
+from dsb_fast import _cache, _fused, _kernels
+from dsb_fast._models.ecg_source import open_source
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def cache(tmp_path, monkeypatch):
 
 
 def _digest():
-    return dsb_fast.load("cardiovascular.ecg", device="cpu").graph_sha256
+    return open_source(None).graph(5000).sha256
 
 
 def test_second_load_builds_nothing(cache):
@@ -63,3 +64,53 @@ def test_cache_that_can_not_be_written_is_no_error(cache, monkeypatch):
     _, built = cache
     monkeypatch.setenv("DSB_CACHE_DIR", "/proc/nowhere")
     assert _digest() and len(built) == 1
+
+
+@pytest.fixture
+def packed(tmp_path, monkeypatch):
+    if _kernels.native is None:
+        pytest.skip("the extension is not built (DSB_NATIVE=0)")
+    monkeypatch.setenv("DSB_CACHE_DIR", str(tmp_path / "cache"))
+    made = []
+    real = _fused.pack
+    monkeypatch.setattr(_fused, "pack", lambda network: made.append(1) or real(network))
+    return tmp_path / "cache", made
+
+
+def _sample():
+    return dsb_fast.load("cardiovascular.ecg", device="cpu").sample(1, seed=4)
+
+
+@pytest.mark.parametrize("part", ["f32", "sha256"])
+@pytest.mark.parametrize("hurt", ["flip", "cut", "longer", "empty", "absent", "folder"])
+def test_damaged_weights_are_packed_again(packed, hurt, part):
+    folder, made = packed
+    first = _sample()
+    assert (_sample() == first).all() and len(made) == 1
+    file = next(folder.glob(f"*.{part}"))
+    whole = file.read_bytes()
+    raw = bytearray(whole)
+    raw[len(raw) // 2] ^= 1
+    {
+        "flip": lambda: file.write_bytes(raw), "cut": lambda: file.write_bytes(raw[:-9]), "absent": file.unlink,
+        "longer": lambda: file.write_bytes(whole + b"12345678"), "empty": lambda: file.write_bytes(b""),
+        "folder": lambda: (file.unlink(), file.mkdir()),
+    }[hurt]()  # fmt: skip
+    assert (_sample() == first).all() and len(made) == 2
+    if hurt != "folder":
+        assert (_sample() == first).all() and len(made) == 2 and file.read_bytes() == whole
+
+
+def test_another_extension_packs_its_own_weights(packed, monkeypatch):
+    folder, made = packed
+    _sample()
+    monkeypatch.setattr(_fused, "packing", lambda: "another")
+    _sample()
+    assert len(made) == 2 and len(list(folder.glob("*.f32"))) == 2
+
+
+def test_weights_need_no_cache(packed, monkeypatch):
+    _, made = packed
+    first = _sample()
+    monkeypatch.setenv("DSB_CACHE_DIR", "/proc/nowhere")
+    assert (_sample() == first).all() and len(made) == 2

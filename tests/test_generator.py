@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tolerances import ECG_EQUAL_SHARE, ECG_MORE_THAN_ONE_APART
 
 import dsb_fast
 from dsb_fast import leads
@@ -30,11 +31,21 @@ def test_batches_threads_and_ranges_do_not_change_samples(generator, forty, firs
     assert (got == forty[first : first + count]).all()
 
 
+@pytest.fixture(scope="module")
+def portable(generator, tmp_path_factory):
+    """The portable graph on ONNX Runtime."""
+    path = tmp_path_factory.mktemp("portable") / "ecg.onnx"
+    generator.model.source.export(path)
+    return dsb_fast.load(path, device="cpu")
+
+
+@pytest.mark.parametrize("which", ["generator", "portable"])
 @pytest.mark.parametrize("batch", [1, 2, 3, 5, 8, 16, 17, 31, 32, 33, 64])
-def test_signal_bits_do_not_depend_on_the_batch(generator, batch):
+def test_signal_bits_do_not_depend_on_the_batch(request, which, batch):
+    runner = request.getfixturevalue(which)
     noise = dsb_fast.random.uniform(5, 0, 64, (8, 5000), low=-1.0, high=1.0)
-    whole = generator.run(noise=noise)["signal"]
-    parts = [generator.run(noise=noise[k : k + batch])["signal"] for k in range(0, 64, batch)]
+    whole = runner.run(noise=noise)["signal"]
+    parts = [runner.run(noise=noise[k : k + batch])["signal"] for k in range(0, 64, batch)]
     assert (np.concatenate(parts).view(np.int32) == whole.view(np.int32)).all()
 
 
@@ -119,8 +130,9 @@ def test_info_says_what_is_needed(generator):
     info = generator.info
     assert info["leads"] == list(leads.LEADS_8) and info["output"]["unit"] == "microvolt"
     assert info["licence"] == "MIT" and "Scientific Reports" in info["citation"] and info["synthetic"] is True
-    assert info["backend"] == "onnxruntime-cpu"
-    assert (info["flavour"], info["grade"]) in {("portable", "repeatable"), ("fused", "exact")}
+    assert (info["backend"], info["flavour"], info["grade"]) in {
+        ("onnxruntime-cpu", "portable", "repeatable"), ("native", "fused", "exact"),
+    }  # fmt: skip
     assert info["variant"] in {"scalar", "avx2", "avx512", "avx512_bf16", "numba"}
 
 
@@ -184,12 +196,16 @@ def test_openvino_stays_within_the_contract(generator, forty):
     assert (difference > 1).mean() <= 1e-6
 
 
-def test_exported_file_is_a_model(generator, forty, tmp_path):
-    path = tmp_path / "ecg.onnx"
-    generator.model.source.export(path, generator.flavour)
-    other = dsb_fast.load(path, device="cpu")
-    assert (other.sample(4, seed=11, start=3) == forty[:4]).all()
-    assert other.info["licence"] == "MIT" and other.graph_sha256 == generator.graph_sha256
+def test_exported_file_is_a_model(portable, generator, forty):
+    path = portable.model.source.path
+    assert (portable.info["flavour"], portable.info["grade"]) == ("portable", "repeatable")
+    assert portable.info["licence"] == "MIT" and portable.info["weights_sha256"] == generator.info["weights_sha256"]
+    assert portable.graph_sha256 == generator.model.source.graph(5000, "portable").sha256
+    samples = portable.sample(40, seed=11, start=3)
+    difference = np.abs(samples.astype(int) - forty)
+    assert (difference == 0).mean() >= ECG_EQUAL_SHARE and (difference > 1).mean() <= ECG_MORE_THAN_ONE_APART
+    assert (np.concatenate(list(portable.batches(11, 3, 9, portable.model.options(), 4, 3))) == samples[:9]).all()
+    other = portable
     with pytest.raises(dsb_fast.InputError, match="5000"):
         other.run(noise=np.zeros((1, 8, 2500), np.float32))
     with pytest.raises(dsb_fast.InputError, match="own model card"):

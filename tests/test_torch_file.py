@@ -120,7 +120,8 @@ def test_own_hostile_corpus_is_refused(name, tmp_path, monkeypatch):
     _refused(path, tmp_path, monkeypatch)
 
 
-def test_the_corpus_bites():
+def test_the_corpus_bites(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where the trap leaves its mark
     """The traps are real: Python's own unpickler runs them."""
     ran = []
     corpus.RAN.append(ran.append)

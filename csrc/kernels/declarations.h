@@ -7,13 +7,19 @@ namespace dsb {
 namespace DSB_VARIANT {
 
 void philox_uniform(const PhiloxRange& range, float low, float span, float* out);
+void philox_uniform_lanes(const PhiloxRange& range, float low, float span, float* out);
 void philox_normal(const PhiloxRange& range, float* out);
 bool microvolt(const float* signal, size_t count, float scale, int16_t* out);
+bool microvolt_lanes(const float* signal, int64_t length, float scale, int64_t samples, int64_t out_sample,
+                     int16_t* out);
 void upfirdn2d(const UpfirdnPlane& plane, const float* x, const float* taps, float gain, float* out);
 void bias_act(const float* x, size_t count, const float* bias, size_t bias_step, const ActivationOptions& options,
               float* out);
 void conv2d(const ConvPlane& plane, const float* x, const float* weight, float* out);
-void conv1d_lanes(const LaneConv& conv, const float* x, const float* packed, const float* bias, float* out);
+void product_lanes(const Product& product, const float* v, const float* weight, float* out);
+void product_channels(const Product& product, const float* v, const float* weight, float* out);
+void toom_forward(const ToomForward& toom, const float* x, float* v);
+void toom_inverse(const ToomInverse& toom, const float* m, const float* bias, float* carry, float* out);
 void scale_add(const float* x, size_t count, float factor, const float* addend, float* out);
 void matmul(const MatrixProduct& product, const float* a, const float* b, float* out);
 float row_maximum(const float* x, size_t count, float scale);
@@ -25,6 +31,13 @@ void blur2d(const float* x, int64_t height, int64_t width, float* out);
 void channel_norm(const float* x, int64_t channels, int64_t channel, int64_t count, const float* gain,
                   const float* bias, float eps, float* out);
 bool grey_levels(const float* x, int64_t channels, int64_t pixels, float scale, float offset, uint8_t* out);
+void round_bf16(const float* x, size_t count, bfloat16* out);
+void widen_bf16(const bfloat16* x, size_t count, float* out);
+void pair_bf16(const float* first, const float* second, size_t count, bfloat16_pair* out);
+void conv2d_bf16(const ConvPlane& plane, int64_t out_channels, const bfloat16_pair* x, const bfloat16_pair* packed,
+                 float* out);
+void conv1d_lanes_bf16(const LaneConv& conv, const bfloat16_pair* x, const bfloat16_pair* packed, const float* bias,
+                       float* out);
 
 }  // namespace DSB_VARIANT
 }  // namespace dsb

@@ -43,8 +43,55 @@ struct ConvPlane {
   bool flip;  // a true convolution: the weights are read backwards
 };
 
-// Output channels that a convolution computes side by side; weights are packed in blocks of so many.
-constexpr int64_t kChannelBlock = 5;
+// Channels of a weight block: what stands side by side in packed weights.
+constexpr int64_t kChannelBlock = 16;
+
+// The one-dimensional layers keep a channel's positions in one of two layouts, which give the same bits:
+//   lanes:    a sample a vector lane; a unit is one channel, its positions are vectors one after the other
+//   channels: one sample; a unit is a vector of neighbouring channels
+// Distances are in floats.
+
+// Sums of products, out[row][tile] = sum over k of weight[k][row] * v[tile][k], one accumulator an output, k ascending:
+// over the runs in their order, over `count` elements of each, over `taps`. Weights lie in blocks of kChannelBlock
+// rows, element after element, tap after tap, `weight_step` apart from element to element.
+struct Run {
+  int64_t offset, count, step;
+};
+struct Product {
+  const Run* runs;
+  int64_t run_count;
+  int64_t taps, tap_step, weight_step;
+  int64_t tiles, tile_step;
+  int64_t rows, out_row, out_tile;
+};
+
+// Toom-Cook convolutions of one dimension: a tile of outputs from sums of products at evaluation points.
+//   f4x5:  F(4,5), points 0, 1, -1, 2, -2, 1/2, -1/2 and infinity; 4 outputs from 8 inputs, up to 5 taps
+//   f8x13: F(2,3) of F(4,5), taps in groups of 4, 4 and up to 5; 8 outputs from 20 inputs, 32 points
+enum class Toom { f4x5, f8x13 };
+struct ToomForward {
+  Toom kind;
+  int64_t units, in_unit, in_step;  // in_step: from one input of a tile to the next
+  int64_t tiles, v_unit, v_tile, v_point;
+};
+// Sums at the points to outputs. With `phases` > 1 the low-rate results S_q of that many filters make
+// out[phases * c + d] = sum over q of S_q[c + (d + q >= phases)]; `carry` (units x (phases - 1) vectors) holds what the
+// last position of the tiles before has given. Outputs outside [0, length) are not written.
+struct ToomInverse {
+  Toom kind;
+  int64_t units, tiles, phases;
+  int64_t m_unit, m_tile, m_point, m_phase;
+  int64_t out_unit, out_step, first, length;  // first: the output that belongs to c = 0 of the first tile, d = 0
+  Activation activation;                      // linear, relu or lrelu
+  float slope;
+};
+
+// The upper half of a float32: its sign, exponent and first seven bits of fraction.
+using bfloat16 = uint16_t;
+// Two bfloat16 that are multiplied and added together, the first in the low half.
+using bfloat16_pair = uint32_t;
+// Output channels that a bfloat16 convolution computes side by side.
+constexpr int64_t kPairBlock = 4;
 
 // A one-dimensional convolution on a group of samples, one sample a vector lane. A row is one channel: positions, each
 // of Kernels::lanes floats. Rows are `in_row` and `out_row` floats apart. Output t reads positions t * stride to t *
@@ -67,10 +114,15 @@ struct Kernels {
   size_t lanes;  // floats in a vector
   // out[e] = low + span * u(e), u uniform in [0, 1) with 24 bits; product and sum rounded one after the other.
   void (*philox_uniform)(const PhiloxRange& range, float low, float span, float* out);
+  // The same for samples range.index, range.index + 1, ...: a sample a lane, element after element.
+  void (*philox_uniform_lanes)(const PhiloxRange& range, float low, float span, float* out);
   // Box-Muller in float64, rounded to float32.
   void (*philox_normal)(const PhiloxRange& range, float* out);
   // out[e] = trunc(signal[e] * scale), saturated to int16; false if any product is not a number.
   bool (*microvolt)(const float* signal, size_t count, float scale, int16_t* out);
+  // The same of `length` vectors with a sample a lane; sample l's values go to out + l * out_sample, for l < samples.
+  bool (*microvolt_lanes)(const float* signal, int64_t length, float scale, int64_t samples, int64_t out_sample,
+                          int16_t* out);
   // out = gain * filtered(x); taps are added row by row, left to right, into one accumulator an output.
   void (*upfirdn2d)(const UpfirdnPlane& plane, const float* x, const float* taps, float gain, float* out);
   // out[e] = clamp(gain * activation(x[e] + bias[e * bias_step])); bias_step is 0 or 1. out may be x.
@@ -78,10 +130,13 @@ struct Kernels {
                    float* out);
   // out[y, x] = sum over channels, rows and columns in this order of weight * x, one accumulator an output.
   void (*conv2d)(const ConvPlane& plane, const float* x, const float* weight, float* out);
-  // packed: for each block of kChannelBlock output channels (the last may be smaller) the weights of its channels side
-  // by side, for input channel after input channel and tap after tap. An accumulator begins with the bias and adds the
-  // products in that order.
-  void (*conv1d_lanes)(const LaneConv& conv, const float* x, const float* packed, const float* bias, float* out);
+  // v and out in layout lanes: a weight is one number for all lanes. rows is at most kChannelBlock.
+  void (*product_lanes)(const Product& product, const float* v, const float* weight, float* out);
+  // v and out in layout channels: v[tile][k] is one number, kChannelBlock rows of the result lie side by side.
+  void (*product_channels)(const Product& product, const float* v, const float* weight, float* out);
+  void (*toom_forward)(const ToomForward& toom, const float* x, float* v);
+  // bias: a vector a unit, added to the result before the activation.
+  void (*toom_inverse)(const ToomInverse& toom, const float* m, const float* bias, float* carry, float* out);
   // out[e] = x[e] * factor (+ addend[e] if not null), product and sum as the variant's madd. out may be x.
   void (*scale_add)(const float* x, size_t count, float factor, const float* addend, float* out);
   // out[r, c] = sum over t ascending of a[r, t] * b[t, c], one accumulator an output, beginning with 0.
@@ -105,6 +160,23 @@ struct Kernels {
   // out[e, c] = x[c, e] * scale + offset, product and sum each rounded, held to 0..255 and cut down; false if any
   // result is not a number. x is [channels, pixels].
   bool (*grey_levels)(const float* x, int64_t channels, int64_t pixels, float scale, float offset, uint8_t* out);
+  // Rounded to nearest, ties to even; not a number becomes the quiet one of its sign.
+  void (*round_bf16)(const float* x, size_t count, bfloat16* out);
+  // Exact.
+  void (*widen_bf16)(const bfloat16* x, size_t count, float* out);
+  // Two channels, rounded, side by side; `second` is null behind an odd number of channels, for zeros.
+  void (*pair_bf16)(const float* first, const float* second, size_t count, bfloat16_pair* out);
+  // As conv2d, but `out_channels` planes at once, at most kPairBlock, on pairs of input channels: x is [pairs,
+  // in_height, in_width] and readable for `lanes` more; packed has the output channels' weights side by side, for pair
+  // after pair and tap after tap. float32 accumulators; of a pair the second product is added first. out is
+  // [out_channels, out_height, out_width].
+  void (*conv2d_bf16)(const ConvPlane& plane, int64_t out_channels, const bfloat16_pair* x, const bfloat16_pair* packed,
+                      float* out);
+  // The same in one dimension, a sample a lane: a row of x is a pair of channels, `in_row` counts pairs; packed in
+  // blocks of kPairBlock output channels, pair after pair and tap after tap. An accumulator begins with the bias.
+  // float32 accumulators, bias and activation; sums as conv2d_bf16.
+  void (*conv1d_lanes_bf16)(const LaneConv& conv, const bfloat16_pair* x, const bfloat16_pair* packed,
+                            const float* bias, float* out);
 };
 
 }  // namespace dsb

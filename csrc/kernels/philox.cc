@@ -16,12 +16,9 @@ struct Words {
   U64 w0, w1, w2, w3;
 };
 
-inline Words philox(const PhiloxRange& range, uint32_t block) {
+inline Words philox(const PhiloxRange& range, U64 c0, U64 c2, U64 c3) {
   const U64 m0 = set_u64(0xD2511F53u), m1 = set_u64(0xCD9E8D57u);
-  U64 c0 = add(set_u64(block), iota_u64());
   U64 c1 = set_u64(range.stream);
-  U64 c2 = set_u64(range.index & kMask32);
-  U64 c3 = set_u64(range.index >> 32);
   uint32_t k0 = static_cast<uint32_t>(range.seed), k1 = static_cast<uint32_t>(range.seed >> 32);
   for (int round = 0; round < 10; ++round) {
     const U64 p0 = mul_low32(c0, m0), p1 = mul_low32(c2, m1);
@@ -33,6 +30,10 @@ inline Words philox(const PhiloxRange& range, uint32_t block) {
     k1 += 0xBB67AE85u;
   }
   return {c0, c1, c2, c3};
+}
+
+inline Words philox(const PhiloxRange& range, uint32_t block) {
+  return philox(range, add(set_u64(block), iota_u64()), set_u64(range.index & kMask32), set_u64(range.index >> 32));
 }
 
 inline U64 low32(U64 v) { return bit_and(v, set_u64(kMask32)); }
@@ -122,6 +123,29 @@ void philox_uniform(const PhiloxRange& range, float low, float span, float* out)
     store_uniform(o.first, low, span, to);
     store_uniform(o.second, low, span, to + 2 * kLanes);
   });
+}
+
+void philox_uniform_lanes(const PhiloxRange& range, float low, float span, float* out) {
+  constexpr uint64_t half = kFloatLanes / kLanes;  // vectors of counters to a vector of floats
+  U64 low_index[half], high_index[half];           // the even samples, and the odd ones
+  for (uint64_t k = 0; k < half; ++k) {
+    const U64 index = add(set_u64(range.index + k), mul_low32(iota_u64(), set_u64(half)));
+    low_index[k] = low32(index);
+    high_index[k] = shift_right<32>(index);
+  }
+  uint32_t block = range.first_block;
+  for (uint64_t done = 0; done < range.elements; done += 4, ++block) {
+    Words w[half];
+    for (uint64_t k = 0; k < half; ++k) w[k] = philox(range, set_u64(block), low_index[k], high_index[k]);
+    float* to = out + done * kFloatLanes;
+    const U64 words[4][2] = {
+        {w[0].w0, w[half - 1].w0}, {w[0].w1, w[half - 1].w1}, {w[0].w2, w[half - 1].w2}, {w[0].w3, w[half - 1].w3}};
+    for (uint64_t e = 0; e < 4 && done + e < range.elements; ++e) {
+      float line[2 * kLanes];
+      store_uniform(bit_or(low32(words[e][0]), shift_left<32>(words[e][1])), low, span, line);
+      __builtin_memcpy(to + e * kFloatLanes, line, kFloatLanes * sizeof(float));
+    }
+  }
 }
 
 void philox_normal(const PhiloxRange& range, float* out) {

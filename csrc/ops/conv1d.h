@@ -1,70 +1,122 @@
-// One-dimensional convolution layers, strided or after repetition of each point, on groups of samples (a sample a
-// lane).
+// One-dimensional convolution layers, strided or after repetition of each point: many samples at once, one a vector
+// lane, or one sample with its channels side by side. Both give the same bits.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "kernels/kernels.h"
 
 namespace dsb {
 
-// Channels of one group somewhere in memory: channel c, position t begins at first + c * row + t * lanes. What a layer
-// reads before position 0 and behind the last must be there and zero.
-struct LaneView {
+enum class Layout { lanes, channels };
+
+// Channels of some samples in memory. A unit (kernels.h) is one channel, or a vector of them; `runs` says where the
+// channels lie among the units. Position t of unit u begins at first + u * unit + t * step. What a layer reads before
+// position 0 and behind the last must be there and zero.
+struct ChannelView {
+  Layout layout;
   float* first;
-  int64_t row, channels, length;
+  int64_t unit, step, units, length;
+  std::vector<Run> runs;
 };
 
-// A group's channels with a zeroed halo of positions on both sides.
-class LaneBlock {
+// Channels with a zeroed halo of positions on both sides. Two groups of channels may be put side by side.
+class ChannelBlock {
  public:
-  LaneBlock(int64_t channels, int64_t length, int64_t halo, int64_t lanes);
-  LaneView view() { return view(0, channels_); }
-  LaneView view(int64_t first_channel, int64_t channels);
+  ChannelBlock(Layout layout, int64_t channels, int64_t more_channels, int64_t length, int64_t halo);
+  ChannelView view() { return part(0, 2); }
+  ChannelView first_group() { return part(0, 1); }
+  ChannelView second_group() { return part(1, 2); }
 
  private:
-  int64_t channels_, length_, halo_, lanes_, row_;
+  ChannelView part(int begin, int end);
+
+  Layout layout_;
+  int64_t channels_[2], units_[2], length_, halo_, unit_, step_;
   std::vector<float> memory_;
 };
+
+// How a layer is computed: part of the arithmetic, so never a matter of the machine or the batch.
+//   direct    products of weights and inputs
+//   toom4x5   F(4,5), for up to 5 taps a filter (taps / stride or taps / repetition, rounded up)
+//   toom8x13  F(2,3) of F(4,5), for up to 13
+//   bfloat16  direct, weights and input rounded to bfloat16; sums, bias and activation stay float32; layout lanes only
+enum class Algorithm { direct, toom4x5, toom8x13, bfloat16 };
 
 struct Conv1dSpec {
   int64_t in_channels, out_channels, taps, padding;
   int64_t stride = 1, repetition = 1;  // one of them is 1
   Activation activation = Activation::linear;
   float slope = 0.0f;
+  Algorithm algorithm = Algorithm::direct;
 };
 
-// A layer with its weights packed for the kernels. Repetition is folded in: taps that meet the same input point are
-// added, in float64 and in their order, so each of the `repetition` phases keeps about taps / repetition of them.
+// Memory that a thread's layers share.
+struct Scratch {
+  std::vector<float> points, sums, carry;
+};
+
+// A layer with its weights packed for the kernels, blocks of kChannelBlock output channels side by side.
+//
+// direct: repetition is folded in: taps that meet the same input point are added, in float64 and in their order, so
+// each of the `repetition` phases keeps about taps / repetition of them.
+// Toom-Cook: a stride splits the input into that many signals, a repetition the taps into that many filters; weights
+// at the evaluation points are made in float64 and rounded once.
 class Conv1dLayer {
  public:
   // weight [out channels, in channels, taps], bias [out channels]. Throws std::invalid_argument for sizes that make no
   // layer.
   Conv1dLayer(const Conv1dSpec& spec, const float* weight, const float* bias);
+  // From what packed() of the same spec gave; `packed` stays the caller's and must outlive the layer.
+  Conv1dLayer(const Conv1dSpec& spec, const float* packed);
 
+  // Floats of the packed weights and bias; throws as the constructor does.
+  static int64_t packed_size(const Conv1dSpec& spec);
+  const float* packed() const { return packed_; }
   const Conv1dSpec& spec() const { return spec_; }
   // Length of the result; throws std::invalid_argument if there would be none.
   int64_t out_length(int64_t length) const;
   // Zero positions needed on either side of an input of this length.
   int64_t halo(int64_t length) const;
-  // in must have its halo; out is written within its length.
-  void run(const LaneView& in, const LaneView& out) const;
+  // in must have its halo; out has the same layout and is written within its length.
+  void run(const ChannelView& in, const ChannelView& out, Scratch& scratch) const;
 
  private:
   struct Phase {
-    int64_t first, taps;  // offset of the first input point, and how many
-    std::vector<float> packed;
+    int64_t first, taps;               // offset of the first input point, and how many
+    int64_t at;                        // its weights in packed_
+    std::vector<bfloat16_pair> pairs;  // instead, for a bfloat16 layer
   };
+  struct Tiling;
+
+  explicit Conv1dLayer(const Conv1dSpec& spec);
+  void pack_direct(const float* weight);
+  void pack_toom(const float* weight);
+  void set_bias(const float* bias);
+  int64_t points() const { return spec_.algorithm == Algorithm::toom4x5 ? 8 : 32; }
+  bool by_points() const { return spec_.algorithm == Algorithm::toom4x5 || spec_.algorithm == Algorithm::toom8x13; }
   int64_t phase_count(int64_t phase, int64_t length) const;
+  Tiling tiling(int64_t length) const;
+  void run_direct(const ChannelView& in, const ChannelView& out) const;
+  void run_phase(const ChannelView& in, const ChannelView& out, int64_t phase) const;
+  void run_bf16(const ChannelView& in, const ChannelView& out) const;
+  void run_toom(const ChannelView& in, const ChannelView& out, Scratch& scratch) const;
+  const float* bias_of(Layout layout, int64_t channel) const;
 
   Conv1dSpec spec_;
-  std::vector<Phase> phases_;
-  std::vector<float> bias_;
+  std::vector<Phase> phases_;  // direct, bfloat16
+  // Weights, then the bias, padded to whole blocks. Weights of a direct layer: [phase][block][input channel][tap]; of a
+  // Toom-Cook one: [block][filter][point][signal, input channel]; and always kChannelBlock side by side.
+  std::shared_ptr<float[]> own_;
+  const float* packed_ = nullptr;
+  const float* bias_ = nullptr;
+  std::vector<float> bias_lanes_;  // [channel][lane]
 };
 
-// [count][channels][length] to and from lanes; lanes from `count` on are zero.
-void to_lanes(const float* x, int64_t count, const LaneView& out, int64_t lanes);
-void from_lanes(const LaneView& in, int64_t count, int64_t lanes, float* x);
+// [count][channels][length] to and from lanes, lanes from `count` on being zero; or one sample to and from channels.
+void to_view(const float* x, int64_t count, const ChannelView& out);
+void from_view(const ChannelView& in, int64_t count, float* x);
 
 }  // namespace dsb

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <vector>
 
-#include "core/threads.h"
 #include "ops/dispatch.h"
 #include "ops/work.h"
 
@@ -20,7 +19,7 @@ void epilogue(const Kernels& k, const Conv1x1& conv, int64_t channel, size_t cou
 
 }  // namespace
 
-void conv1x1(const float* x, const Shape4& shape, const Conv1x1& conv, unsigned threads, float* out) {
+void conv1x1(const float* x, const Shape4& shape, const Conv1x1& conv, const Threads& threads, float* out) {
   const Kernels& k = kernels();
   const int64_t in = shape.c, positions = shape.h * shape.w;
   const int64_t panels = divide_up(positions, kPanel), group = items_per_task(in * conv.out_channels * kPanel);

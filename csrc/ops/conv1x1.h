@@ -1,6 +1,7 @@
 // A convolution with a kernel of one point: a matrix product at every position.
 #pragma once
 
+#include "core/threads.h"
 #include "ops/bias_act.h"
 #include "ops/tensor.h"
 
@@ -15,6 +16,6 @@ struct Conv1x1 {
 };
 
 // x is [N, in channels, H, W], out [N, out channels, H, W]; out may be the residual, not x.
-void conv1x1(const float* x, const Shape4& shape, const Conv1x1& conv, unsigned threads, float* out);
+void conv1x1(const float* x, const Shape4& shape, const Conv1x1& conv, const Threads& threads, float* out);
 
 }  // namespace dsb

@@ -5,7 +5,6 @@
 #include <cmath>
 
 #include "core/float_environment.h"
-#include "core/threads.h"
 #include "ops/dispatch.h"
 #include "ops/work.h"
 
@@ -22,7 +21,7 @@ void normalize_latent(const float* z, int64_t count, int64_t length, LatentNorm 
   }
 }
 
-bool grey_levels(const float* x, const Shape4& shape, float scale, float offset, unsigned threads, uint8_t* out) {
+bool grey_levels(const float* x, const Shape4& shape, float scale, float offset, const Threads& threads, uint8_t* out) {
   const Kernels& k = kernels();
   const int64_t pixels = shape.h * shape.w, size = shape.c * pixels, group = items_per_task(size);
   std::atomic<bool> numbers{true};

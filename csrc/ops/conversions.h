@@ -1,6 +1,7 @@
 // What comes before and after a network: latents made the mapping network's, images made grey levels.
 #pragma once
 
+#include "core/threads.h"
 #include "ops/tensor.h"
 
 namespace dsb {
@@ -15,6 +16,6 @@ void normalize_latent(const float* z, int64_t count, int64_t length, LatentNorm 
 
 // x is [N, C, H, W], out [N, H, W, C]: x * scale + offset held to 0..255 and cut down, product and sum each rounded.
 // False if any of them is not a number; out is then not defined.
-bool grey_levels(const float* x, const Shape4& shape, float scale, float offset, unsigned threads, uint8_t* out);
+bool grey_levels(const float* x, const Shape4& shape, float scale, float offset, const Threads& threads, uint8_t* out);
 
 }  // namespace dsb

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "core/float_environment.h"
-#include "core/threads.h"
 #include "ops/dispatch.h"
 #include "ops/work.h"
 
@@ -31,7 +30,7 @@ DenseLayer::DenseLayer(const DenseSpec& spec, const float* weight, const float* 
     for (size_t o = 0; o < bias_.size(); ++o) bias_[o] = bias[o] * spec.bias_gain;
 }
 
-void DenseLayer::run(const float* x, int64_t count, unsigned threads, float* out) const {
+void DenseLayer::run(const float* x, int64_t count, const Threads& threads, float* out) const {
   const Kernels& k = kernels();
   const int64_t panels = divide_up(spec_.out, kPanel), group = items_per_task(count * spec_.in * kPanel);
   parallel_for(static_cast<uint64_t>(divide_up(panels, group)), threads, [&](uint64_t task) {

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "core/threads.h"
 #include "ops/bias_act.h"
 
 namespace dsb {
@@ -19,7 +20,7 @@ class DenseLayer {
   DenseLayer(const DenseSpec& spec, const float* weight, const float* bias);
 
   // x is [count, in], out [count, out]. From any number of threads at once.
-  void run(const float* x, int64_t count, unsigned threads, float* out) const;
+  void run(const float* x, int64_t count, const Threads& threads, float* out) const;
 
  private:
   DenseSpec spec_;

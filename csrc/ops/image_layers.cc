@@ -4,7 +4,6 @@
 #include <stdexcept>
 #include <vector>
 
-#include "core/threads.h"
 #include "ops/dispatch.h"
 #include "ops/work.h"
 
@@ -13,7 +12,7 @@ namespace {
 
 // body(plane) for every plane, so many a task as are worth one.
 template <typename Body>
-void for_planes(int64_t planes, int64_t work, unsigned threads, const Body& body) {
+void for_planes(int64_t planes, int64_t work, const Threads& threads, const Body& body) {
   const int64_t group = items_per_task(work);
   parallel_for(static_cast<uint64_t>(divide_up(planes, group)), threads, [&](uint64_t task) {
     const int64_t first = static_cast<int64_t>(task) * group;
@@ -23,14 +22,14 @@ void for_planes(int64_t planes, int64_t work, unsigned threads, const Body& body
 
 }  // namespace
 
-void upsample_bilinear2d(const float* x, const Shape4& shape, unsigned threads, float* out) {
+void upsample_bilinear2d(const float* x, const Shape4& shape, const Threads& threads, float* out) {
   const Kernels& k = kernels();
   const int64_t plane = shape.h * shape.w;
   for_planes(shape.n * shape.c, 8 * plane, threads,
              [&](int64_t p) { k.bilinear_up2(x + p * plane, shape.h, shape.w, out + 4 * p * plane); });
 }
 
-void blur2d(const float* x, const Shape4& shape, unsigned threads, float* out) {
+void blur2d(const float* x, const Shape4& shape, const Threads& threads, float* out) {
   const Kernels& k = kernels();
   const int64_t plane = shape.h * shape.w;
   for_planes(shape.n * shape.c, 4 * plane, threads,
@@ -38,7 +37,7 @@ void blur2d(const float* x, const Shape4& shape, unsigned threads, float* out) {
 }
 
 void channel_norm(const float* x, const Shape4& shape, const float* gain, const float* bias, float eps,
-                  unsigned threads, float* out) {
+                  const Threads& threads, float* out) {
   const Kernels& k = kernels();
   const int64_t positions = shape.h * shape.w, run = std::max<int64_t>(64, items_per_task(4 * shape.c));
   const int64_t runs = divide_up(positions, run);
@@ -60,7 +59,7 @@ Shape4 depthwise_conv2d_shape(const Shape4& x, const DepthwiseConv& conv) {
 }
 
 void depthwise_conv2d(const float* x, const Shape4& shape, const float* weight, const DepthwiseConv& conv,
-                      unsigned threads, float* out) {
+                      const Threads& threads, float* out) {
   const Kernels& k = kernels();
   const Shape4 result = depthwise_conv2d_shape(shape, conv);
   const int64_t height = shape.h + 2 * conv.padding, width = shape.w + 2 * conv.padding;

@@ -4,7 +4,6 @@
 #include <stdexcept>
 #include <vector>
 
-#include "core/threads.h"
 #include "ops/dispatch.h"
 
 namespace dsb {
@@ -70,7 +69,7 @@ Shape4 linear_attention_shape(const Shape4& q, const Shape4& k, const Shape4& v,
 }
 
 void linear_attention(const float* q, const float* k, const float* v, const Shape4& q_shape, const Shape4& v_shape,
-                      const LinearAttention& attention, unsigned threads, float* out) {
+                      const LinearAttention& attention, const Threads& threads, float* out) {
   const int64_t positions = q_shape.h * q_shape.w;
   const Head head = {q_shape.c / attention.heads, v_shape.c / attention.heads, positions,
                      attention.q_scale,           attention.k_scale,           attention.out_scale};

@@ -2,6 +2,7 @@
 // WACV 2021, section 3.2), as stylegan2-pytorch uses it.
 #pragma once
 
+#include "core/threads.h"
 #include "ops/tensor.h"
 
 namespace dsb {
@@ -16,6 +17,6 @@ Shape4 linear_attention_shape(const Shape4& q, const Shape4& k, const Shape4& v,
 
 // q and k are [N, heads * d, H, W], v and out [N, heads * e, H, W].
 void linear_attention(const float* q, const float* k, const float* v, const Shape4& q_shape, const Shape4& v_shape,
-                      const LinearAttention& attention, unsigned threads, float* out);
+                      const LinearAttention& attention, const Threads& threads, float* out);
 
 }  // namespace dsb

@@ -1,40 +1,21 @@
 #include "ops/modulated_conv2d.h"
 
+#include <algorithm>
 #include <cmath>
 #include <stdexcept>
 #include <utility>
 
-#include "core/threads.h"
+#include "core/float_environment.h"
+#include "ops/conv_bf16.h"
 #include "ops/dispatch.h"
 
 namespace dsb {
 namespace {
 
-const float kOne = 1.0f;
-
 int64_t floor_half(int64_t value) { return value >= 0 ? value / 2 : -((1 - value) / 2); }
 
-// upfirdn2d calls that are made one after the other: none, one, or two for a separable filter.
-using Steps = std::vector<std::pair<Filter, Resampling>>;
-
-Shape4 shape_after(Shape4 shape, const Steps& steps) {
-  for (const auto& step : steps) shape = upfirdn2d_shape(shape, step.first, step.second);
-  return shape;
-}
-
-// A separable filter's resampling: rows first, columns second, the gain once.
-Steps separated(const std::vector<Filter>& filters, const Resampling& how) {
-  if (filters.empty()) return {{{&kOne, 1, 1}, how}};
-  if (filters.size() == 1) return {{filters[0], how}};
-  Resampling row = how, column = how;
-  row.up_y = row.down_y = column.up_x = column.down_x = 1;
-  row.top = row.bottom = column.left = column.right = 0;
-  row.gain = 1.0f;
-  return {{filters[0], row}, {filters[1], column}};
-}
-
 struct Plan {
-  Steps before, after;
+  FilterSteps before, after;
   Shape4 enlarged, convolved, result;  // of one sample
 };
 
@@ -62,45 +43,30 @@ Plan make_plan(const Shape4& x, const ModulatedConv& conv) {
   if (conv.up > 1) {
     up.up_x = up.up_y = conv.up;
     up.gain = static_cast<float>(conv.up * conv.up);
-    plan.before = separated(conv.filters, up);
+    plan.before = filter_steps(conv.filters, up);
   } else if (up.left || up.right || up.top || up.bottom) {
-    plan.before = separated({}, up);
+    plan.before = filter_steps({}, up);
   }
   if (conv.down > 1) {
     Resampling down;
     down.down_x = down.down_y = conv.down;
-    plan.after = separated(conv.filters, down);
+    plan.after = filter_steps(conv.filters, down);
   }
-  plan.enlarged = shape_after({1, x.c, x.h, x.w}, plan.before);
+  plan.enlarged = upfirdn2d_shape({1, x.c, x.h, x.w}, plan.before);
   plan.convolved = {1, conv.weight.n, plan.enlarged.h - conv.weight.h + 1, plan.enlarged.w - conv.weight.w + 1};
   if (plan.convolved.h < 1 || plan.convolved.w < 1)
     throw std::invalid_argument("modulated_conv2d: x is " + text(x) + ", too small for a weight of " +
                                 text(conv.weight) + " with this padding");
-  plan.result = shape_after(plan.convolved, plan.after);
+  plan.result = upfirdn2d_shape(plan.convolved, plan.after);
   return plan;
 }
 
-std::vector<float> resampled(std::vector<float> x, Shape4 shape, const Steps& steps, unsigned threads) {
-  for (const auto& step : steps) {
-    const Shape4 next = upfirdn2d_shape(shape, step.first, step.second);
-    std::vector<float> out(static_cast<size_t>(next.size()));
-    upfirdn2d(x.data(), shape, step.first, step.second, threads, out.data());
-    x = std::move(out);
-    shape = next;
-  }
-  return x;
-}
-
-// Sums of squares of every filter, per input channel, in float64 and in the order of the weights.
-std::vector<double> filter_energies(const float* weight, const Shape4& shape) {
-  std::vector<double> energies(static_cast<size_t>(shape.n * shape.c));
-  const int64_t taps = shape.h * shape.w;
-  for (size_t e = 0; e < energies.size(); ++e)
-    for (int64_t tap = 0; tap < taps; ++tap) {
-      const double w = weight[static_cast<int64_t>(e) * taps + tap];
-      energies[e] += w * w;
-    }
-  return energies;
+std::vector<float> resampled(std::vector<float> x, const Shape4& shape, const FilterSteps& steps,
+                             const Threads& threads) {
+  if (steps.empty()) return x;
+  std::vector<float> out(static_cast<size_t>(upfirdn2d_shape(shape, steps).size()));
+  upfirdn2d(x.data(), shape, steps, threads, out.data());
+  return out;
 }
 
 float demodulation(const double* energies, const float* styles, int64_t channels) {
@@ -109,9 +75,19 @@ float demodulation(const double* energies, const float* styles, int64_t channels
   return static_cast<float>(1.0 / std::sqrt(sum + 1e-8));
 }
 
-void convolve_sample(const float* x, const Shape4& shape, const float* weight, const float* styles, const float* noise,
-                     const std::vector<double>& energies, const ModulatedConv& conv, const Plan& plan, unsigned threads,
-                     float* out) {
+// The styles with conv's offset in `storage`, or as they are where there is none.
+const float* offset_styles(const float* styles, int64_t count, const ModulatedConv& conv, std::vector<float>& storage) {
+  if (conv.style_offset == 0.0f) return styles;
+  const FloatEnvironment environment;
+  storage.resize(static_cast<size_t>(count));
+  for (int64_t e = 0; e < count; ++e) storage[static_cast<size_t>(e)] = styles[e] + conv.style_offset;
+  return storage.data();
+}
+
+// With `pairs`, packed weights, the sums are made in bfloat16; `weight` is not used then.
+void convolve_sample(const float* x, const Shape4& shape, const float* weight, const std::vector<bfloat16_pair>* pairs,
+                     const float* styles, const float* noise, const double* energies, const ModulatedConv& conv,
+                     const Plan& plan, const Threads& threads, float* out) {
   const Kernels& k = kernels();
   const int64_t in_plane = shape.h * shape.w, channels = conv.weight.c;
   std::vector<float> scaled(static_cast<size_t>(channels * in_plane));
@@ -123,14 +99,17 @@ void convolve_sample(const float* x, const Shape4& shape, const float* weight, c
                            plan.convolved.w, conv.weight.h,   conv.weight.w,   !conv.flip_weight};
   const int64_t filter = channels * conv.weight.h * conv.weight.w, convolved = plan.convolved.h * plan.convolved.w;
   std::vector<float> sums(static_cast<size_t>(plan.convolved.size()));
-  parallel_for(static_cast<uint64_t>(conv.weight.n), threads,
-               [&](uint64_t o) { k.conv2d(plane, scaled.data(), weight + o * filter, sums.data() + o * convolved); });
+  if (pairs)
+    conv2d_bf16(plane, scaled.data(), *pairs, conv.weight.n, threads, sums.data());
+  else
+    parallel_for(static_cast<uint64_t>(conv.weight.n), threads,
+                 [&](uint64_t o) { k.conv2d(plane, scaled.data(), weight + o * filter, sums.data() + o * convolved); });
   sums = resampled(std::move(sums), plan.convolved, plan.after, threads);
 
   const size_t result = static_cast<size_t>(plan.result.h * plan.result.w);
   std::vector<float> addend(noise && conv.noise_gain ? result : 0);
   for (int64_t o = 0; o < conv.weight.n; ++o) {
-    const float factor = conv.demodulate ? demodulation(&energies[o * channels], styles, channels) : 1.0f;
+    const float factor = conv.demodulate ? demodulation(energies + o * channels, styles, channels) : 1.0f;
     if (!addend.empty()) k.scale_add(noise, result, conv.noise_gain[o], nullptr, addend.data());
     k.scale_add(&sums[o * result], result, factor, addend.empty() ? noise : addend.data(), out + o * result);
   }
@@ -145,22 +124,66 @@ Shape4 modulated_conv2d_shape(const Shape4& x, const ModulatedConv& conv) {
   return shape;
 }
 
+int64_t modulated_conv2d_largest(const Shape4& x, const ModulatedConv& conv) {
+  const Plan plan = make_plan(x, conv);
+  Shape4 convolved = plan.convolved;
+  convolved.n = x.n;
+  return std::max({largest_size(x, plan.before), saturated_size(convolved), largest_size(convolved, plan.after)});
+}
+
+std::vector<double> filter_energies(const float* weight, const Shape4& shape) {
+  const FloatEnvironment environment;
+  std::vector<double> energies(static_cast<size_t>(shape.n * shape.c));
+  const int64_t taps = shape.h * shape.w;
+  for (size_t e = 0; e < energies.size(); ++e)
+    for (int64_t tap = 0; tap < taps; ++tap) {
+      const double w = weight[static_cast<int64_t>(e) * taps + tap];
+      energies[e] += w * w;
+    }
+  return energies;
+}
+
 void modulated_conv2d(const float* x, const Shape4& shape, const float* weight, const float* styles,
-                      const ModulatedConv& conv, unsigned threads, float* out) {
+                      const ModulatedConv& conv, const Threads& threads, float* out) {
   const Plan plan = make_plan(shape, conv);
-  std::vector<float> offset_styles;
-  if (conv.style_offset != 0.0f) {
-    for (int64_t e = 0; e < shape.n * shape.c; ++e) offset_styles.push_back(styles[e] + conv.style_offset);
-    styles = offset_styles.data();
-  }
-  const std::vector<double> energies = conv.demodulate ? filter_energies(weight, conv.weight) : std::vector<double>();
-  const unsigned all = threads == 0 ? hardware_threads() : threads;
-  const bool across = shape.n >= static_cast<int64_t>(all);  // a sample a thread, or all threads on each sample
+  std::vector<float> storage;
+  styles = offset_styles(styles, shape.n * shape.c, conv, storage);
+  std::vector<double> made;
+  if (conv.demodulate && !conv.energies) made = filter_energies(weight, conv.weight);
+  const double* energies = conv.energies ? conv.energies : made.data();
+  const bool across = shape.n >= static_cast<int64_t>(threads.count());  // a sample a thread, or all on each sample
   const int64_t noise_step = conv.noise_per_sample ? plan.result.h * plan.result.w : 0;
-  parallel_for(static_cast<uint64_t>(shape.n), across ? all : 1, [&](uint64_t n) {
-    convolve_sample(x + n * shape.c * shape.h * shape.w, shape, weight, styles + n * shape.c,
-                    conv.noise ? conv.noise + n * noise_step : nullptr, energies, conv, plan, across ? 1 : all,
-                    out + n * plan.result.size());
+  parallel_for(static_cast<uint64_t>(shape.n), across ? threads : Threads(1), [&](uint64_t n) {
+    convolve_sample(x + n * shape.c * shape.h * shape.w, shape, weight, nullptr, styles + n * shape.c,
+                    conv.noise ? conv.noise + n * noise_step : nullptr, energies, conv, plan,
+                    across ? Threads(1) : threads, out + n * plan.result.size());
+  });
+}
+
+void modulated_conv2d(const bfloat16* x, const Shape4& shape, const bfloat16* weight, const float* styles,
+                      const ModulatedConv& conv, const Threads& threads, bfloat16* out) {
+  const Plan plan = make_plan(shape, conv);
+  std::vector<float> storage;
+  styles = offset_styles(styles, shape.n * shape.c, conv, storage);
+  const Kernels& k = kernels();
+  const std::vector<bfloat16_pair> pairs = packed_pairs(weight, conv.weight);
+  std::vector<double> made;
+  if (conv.demodulate && !conv.energies) {
+    std::vector<float> wide(static_cast<size_t>(conv.weight.size()));
+    k.widen_bf16(weight, wide.size(), wide.data());
+    made = filter_energies(wide.data(), conv.weight);
+  }
+  const double* energies = conv.energies ? conv.energies : made.data();
+  const bool across = shape.n >= static_cast<int64_t>(threads.count());
+  const int64_t noise_step = conv.noise_per_sample ? plan.result.h * plan.result.w : 0;
+  parallel_for(static_cast<uint64_t>(shape.n), across ? threads : Threads(1), [&](uint64_t n) {
+    std::vector<float> in(static_cast<size_t>(shape.c * shape.h * shape.w));
+    std::vector<float> result(static_cast<size_t>(plan.result.size()));
+    k.widen_bf16(x + n * in.size(), in.size(), in.data());
+    convolve_sample(in.data(), shape, nullptr, &pairs, styles + n * shape.c,
+                    conv.noise ? conv.noise + n * noise_step : nullptr, energies, conv, plan,
+                    across ? Threads(1) : threads, result.data());
+    k.round_bf16(result.data(), result.size(), out + n * result.size());
   });
 }
 

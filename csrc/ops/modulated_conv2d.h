@@ -19,13 +19,26 @@ struct ModulatedConv {
   float style_offset = 0.0f;          // added to every style first
   const float* bias = nullptr;        // [out channels]
   ActivationOptions activation = {Activation::linear, 0.0f, 1.0f, -1.0f};
+  const double* energies = nullptr;  // filter_energies() of the weight; null: made in every call that needs them
 };
 
 // Shape of the result. Throws std::invalid_argument, naming what does not fit.
 Shape4 modulated_conv2d_shape(const Shape4& x, const ModulatedConv& conv);
 
+// Values of the largest tensor on the way to the result, its own too, as saturated_size counts; throws alike.
+int64_t modulated_conv2d_largest(const Shape4& x, const ModulatedConv& conv);
+
+// Sums of squares of every filter, per input channel, in float64 and in the order of the weights: what demodulation
+// needs of a weight. [out channels, in channels]
+std::vector<double> filter_energies(const float* weight, const Shape4& shape);
+
 // styles is [N, in channels]; out has modulated_conv2d_shape(...).
 void modulated_conv2d(const float* x, const Shape4& shape, const float* weight, const float* styles,
-                      const ModulatedConv& conv, unsigned threads, float* out);
+                      const ModulatedConv& conv, const Threads& threads, float* out);
+
+// The same in bfloat16: the scaled and resampled activations are rounded once, before the products; sums, demodulation
+// (of the weights as given) and what follows are float32; the result is rounded once, at the end.
+void modulated_conv2d(const bfloat16* x, const Shape4& shape, const bfloat16* weight, const float* styles,
+                      const ModulatedConv& conv, const Threads& threads, bfloat16* out);
 
 }  // namespace dsb

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "core/threads.h"
+
 namespace dsb {
 
 struct RandomShape {
@@ -11,9 +13,9 @@ struct RandomShape {
   uint64_t elements;  // values a sample, at most 2^34
 };
 
-// Fill out[count * elements] from `stream` of `seed`; threads = 0 means all cores.
-void random_uniform(uint64_t seed, uint32_t stream, const RandomShape& shape, float low, float span, unsigned threads,
-                    float* out);
-void random_normal(uint64_t seed, uint32_t stream, const RandomShape& shape, unsigned threads, float* out);
+// Fill out[count * elements] from `stream` of `seed`.
+void random_uniform(uint64_t seed, uint32_t stream, const RandomShape& shape, float low, float span,
+                    const Threads& threads, float* out);
+void random_normal(uint64_t seed, uint32_t stream, const RandomShape& shape, const Threads& threads, float* out);
 
 }  // namespace dsb

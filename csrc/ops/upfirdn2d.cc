@@ -3,10 +3,14 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "core/threads.h"
 #include "ops/dispatch.h"
 
 namespace dsb {
+namespace {
+
+const float kOne = 1.0f;
+
+}  // namespace
 
 Shape4 upfirdn2d_shape(const Shape4& in, const Filter& filter, const Resampling& how) {
   if (how.up_x < 1 || how.up_y < 1 || how.down_x < 1 || how.down_y < 1)
@@ -20,7 +24,7 @@ Shape4 upfirdn2d_shape(const Shape4& in, const Filter& filter, const Resampling&
   return {in.n, in.c, height / how.down_y + 1, width / how.down_x + 1};
 }
 
-void upfirdn2d(const float* x, const Shape4& in, const Filter& filter, const Resampling& how, unsigned threads,
+void upfirdn2d(const float* x, const Shape4& in, const Filter& filter, const Resampling& how, const Threads& threads,
                float* out) {
   const Shape4 shape = upfirdn2d_shape(in, filter, how);
   std::vector<float> taps(filter.taps, filter.taps + filter.height * filter.width);
@@ -31,6 +35,45 @@ void upfirdn2d(const float* x, const Shape4& in, const Filter& filter, const Res
   parallel_for(static_cast<uint64_t>(in.n * in.c), threads, [&](uint64_t task) {
     k.upfirdn2d(plane, x + task * in.h * in.w, taps.data(), how.gain, out + task * shape.h * shape.w);
   });
+}
+
+FilterSteps filter_steps(const std::vector<Filter>& filters, const Resampling& how) {
+  if (filters.empty()) return {{{&kOne, 1, 1}, how}};
+  if (filters.size() == 1) return {{filters[0], how}};
+  Resampling row = how, column = how;
+  row.up_y = row.down_y = column.up_x = column.down_x = 1;
+  row.top = row.bottom = column.left = column.right = 0;
+  row.gain = 1.0f;
+  return {{filters[0], row}, {filters[1], column}};
+}
+
+Shape4 upfirdn2d_shape(Shape4 in, const FilterSteps& steps) {
+  for (const auto& [filter, how] : steps) in = upfirdn2d_shape(in, filter, how);
+  return in;
+}
+
+int64_t largest_size(const Shape4& in, const FilterSteps& steps) {
+  Shape4 shape = in;
+  int64_t largest = 0;
+  for (const auto& [filter, how] : steps) {
+    shape = upfirdn2d_shape(shape, filter, how);
+    largest = std::max(largest, saturated_size(shape));
+  }
+  return largest;
+}
+
+void upfirdn2d(const float* x, Shape4 in, const FilterSteps& steps, const Threads& threads, float* out) {
+  std::vector<float> held;
+  for (size_t k = 0; k < steps.size(); ++k) {
+    const auto& [filter, how] = steps[k];
+    const Shape4 next = upfirdn2d_shape(in, filter, how);
+    if (k + 1 == steps.size()) return upfirdn2d(x, in, filter, how, threads, out);
+    std::vector<float> made(static_cast<size_t>(next.size()));
+    upfirdn2d(x, in, filter, how, threads, made.data());
+    held = std::move(made);
+    x = held.data();
+    in = next;
+  }
 }
 
 }  // namespace dsb

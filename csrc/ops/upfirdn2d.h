@@ -1,8 +1,10 @@
 // Zero insertion, padding, FIR filter, decimation: NVIDIA StyleGAN2-ADA's upfirdn2d.
 #pragma once
 
+#include <utility>
 #include <vector>
 
+#include "core/threads.h"
 #include "ops/tensor.h"
 
 namespace dsb {
@@ -23,8 +25,22 @@ struct Resampling {
 // Shape of the result. Throws std::invalid_argument if there would be none.
 Shape4 upfirdn2d_shape(const Shape4& in, const Filter& filter, const Resampling& how);
 
-// out has upfirdn2d_shape(...); threads = 0 means all cores.
-void upfirdn2d(const float* x, const Shape4& in, const Filter& filter, const Resampling& how, unsigned threads,
+// out has upfirdn2d_shape(...).
+void upfirdn2d(const float* x, const Shape4& in, const Filter& filter, const Resampling& how, const Threads& threads,
                float* out);
+
+// Calls that are made one after the other.
+using FilterSteps = std::vector<std::pair<Filter, Resampling>>;
+
+// No filter is a single tap of 1. A separable filter is given as row (1 x t) and column (t x 1): rows are done first,
+// and the gain counts once.
+FilterSteps filter_steps(const std::vector<Filter>& filters, const Resampling& how);
+
+// Values of the largest tensor on the way from `in`; it and the result's shape throw like upfirdn2d_shape.
+int64_t largest_size(const Shape4& in, const FilterSteps& steps);
+Shape4 upfirdn2d_shape(Shape4 in, const FilterSteps& steps);
+
+// At least one step; out has upfirdn2d_shape(...).
+void upfirdn2d(const float* x, Shape4 in, const FilterSteps& steps, const Threads& threads, float* out);
 
 }  // namespace dsb

@@ -1,20 +1,31 @@
 // libdsb_fast_ort.so: what ONNX Runtime's register_custom_ops_library loads, from Python or C++.
 #include "ort/library.h"
 
+#include "ort/operator.h"
+
+namespace dsb {
+namespace ort {
+namespace {
+
+constexpr const OrtCustomOp* (*kOperators[])() = {
+    bias_act_op, microvolt_op, modulated_conv2d_op, philox_normal_op, philox_uniform_op, pulse2pulse_op, upfirdn2d_op,
+};
+
+}  // namespace
+}  // namespace ort
+}  // namespace dsb
+
 extern "C" __attribute__((visibility("default"))) OrtStatus* ORT_API_CALL RegisterCustomOps(OrtSessionOptions* options,
                                                                                             const OrtApiBase* base) {
   const OrtApi* api = base->GetApi(dsb::ort::kApiVersion);
   if (!api) return nullptr;  // older than 1.17: the session will say that it does not know the domain
   Ort::InitApi(api);
-  try {
+  return dsb::ort::guarded([&] {
     static const Ort::CustomOpDomain domain = [] {
       Ort::CustomOpDomain made("dsb_fast");
-      made.Add(dsb::ort::pulse2pulse_op());
+      for (const auto& op : dsb::ort::kOperators) made.Add(op());
       return made;
     }();
     Ort::UnownedSessionOptions(options).Add(domain);
-    return nullptr;
-  } catch (const std::exception& error) {
-    return api->CreateStatus(ORT_FAIL, error.what());
-  }
+  });
 }

@@ -1,4 +1,4 @@
-// The operators of domain dsb_fast, one function a file.
+// The operators of domain dsb_fast: one file an operator or a pair, one row in library.cc each.
 #pragma once
 
 #define ORT_API_MANUAL_INIT
@@ -11,7 +11,13 @@ namespace ort {
 // The newest API that this library calls: ONNX Runtime 1.17 has it, and so has every later one.
 constexpr uint32_t kApiVersion = 17;
 
+const OrtCustomOp* bias_act_op();
+const OrtCustomOp* microvolt_op();
+const OrtCustomOp* modulated_conv2d_op();
+const OrtCustomOp* philox_normal_op();
+const OrtCustomOp* philox_uniform_op();
 const OrtCustomOp* pulse2pulse_op();
+const OrtCustomOp* upfirdn2d_op();
 
 }  // namespace ort
 }  // namespace dsb

@@ -1,7 +1,7 @@
 #include <string>
 
-#include "ops/dispatch.h"
 #include "ops/leads.h"
+#include "ops/microvolt.h"
 #include "ops/text.h"
 #include "python/bindings.h"
 
@@ -20,7 +20,7 @@ bool microvolt(const FloatArray& signal, float scale, Int16Array& out) {
   int16_t* to = out.mutable_data();
   const size_t count = static_cast<size_t>(signal.size());
   py::gil_scoped_release release;
-  return kernels().microvolt(from, count, scale, to);
+  return dsb::microvolt(from, count, scale, 1, to);
 }
 
 bool derive_12(const Int16Array& samples, Int16Array& out) {

@@ -93,7 +93,22 @@ constexpr int kMatmulRows = 6, kMatmulVectors = 2;  // of outputs that fit the r
 inline F32 choose_by_sign(F32 where, F32 a, F32 b) {
   return {_mm256_blendv_ps(a.v, b.v, _mm256_cmp_ps(where.v, _mm256_setzero_ps(), _CMP_LT_OQ))};
 }
-constexpr int kPositionTile = 2;  // positions whose accumulators fit the registers beside five channels
+// A pair of bfloat16 a lane, the first in the low half.
+struct Pairs {
+  __m256i v;
+};
+inline Pairs set_pairs(uint32_t pair) { return {_mm256_set1_epi32(static_cast<int>(pair))}; }
+inline Pairs load_pairs(const uint32_t* p) { return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))}; }
+// sum + a.second * b.second, then + a.first * b.first: the order of AVX-512 BF16's instruction.
+inline F32 dot_pairs(Pairs a, Pairs b, F32 sum) {
+  const __m256i upper = _mm256_set1_epi32(static_cast<int>(0xFFFF0000u));
+  const __m256 second = _mm256_fmadd_ps(_mm256_castsi256_ps(_mm256_and_si256(a.v, upper)),
+                                        _mm256_castsi256_ps(_mm256_and_si256(b.v, upper)), sum.v);
+  return {_mm256_fmadd_ps(_mm256_castsi256_ps(_mm256_slli_epi32(a.v, 16)),
+                          _mm256_castsi256_ps(_mm256_slli_epi32(b.v, 16)), second)};
+}
+constexpr int kPositionTile = 2;  // bfloat16: positions whose accumulators fit the registers beside four channels
+constexpr int kRegisters = 16, kTilesInRegisters = 2;
 inline bool store_microvolt(F32 signal, float scale, int16_t* out) {
   __m256 y = _mm256_mul_ps(signal.v, _mm256_set1_ps(scale));
   const bool numbers = _mm256_movemask_ps(_mm256_cmp_ps(y, y, _CMP_UNORD_Q)) == 0;

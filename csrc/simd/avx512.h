@@ -89,7 +89,24 @@ constexpr int kMatmulRows = 6, kMatmulVectors = 4;  // of outputs that fit the r
 inline F32 choose_by_sign(F32 where, F32 a, F32 b) {
   return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(where.v, _mm512_setzero_ps(), _CMP_LT_OQ), a.v, b.v)};
 }
-constexpr int kPositionTile = 5;  // positions whose accumulators fit the registers beside five channels
+// A pair of bfloat16 a lane, the first in the low half.
+struct Pairs {
+  __m512i v;
+};
+inline Pairs set_pairs(uint32_t pair) { return {_mm512_set1_epi32(static_cast<int>(pair))}; }
+inline Pairs load_pairs(const uint32_t* p) { return {_mm512_loadu_si512(p)}; }
+#ifndef __AVX512BF16__  // simd/avx512_bf16.h has an instruction for it
+// sum + a.second * b.second, then + a.first * b.first: the order of AVX-512 BF16's instruction.
+inline F32 dot_pairs(Pairs a, Pairs b, F32 sum) {
+  const __m512i upper = _mm512_set1_epi32(static_cast<int>(0xFFFF0000u));
+  const __m512 second = _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_and_si512(a.v, upper)),
+                                        _mm512_castsi512_ps(_mm512_and_si512(b.v, upper)), sum.v);
+  return {_mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_slli_epi32(a.v, 16)),
+                          _mm512_castsi512_ps(_mm512_slli_epi32(b.v, 16)), second)};
+}
+#endif
+constexpr int kPositionTile = 5;  // bfloat16: positions whose accumulators fit the registers beside four channels
+constexpr int kRegisters = 32, kTilesInRegisters = 4;
 inline bool store_microvolt(F32 signal, float scale, int16_t* out) {
   __m512 y = _mm512_mul_ps(signal.v, _mm512_set1_ps(scale));
   const bool numbers = _mm512_cmp_ps_mask(y, y, _CMP_UNORD_Q) == 0;

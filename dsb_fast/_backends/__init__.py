@@ -4,50 +4,69 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 from .._errors import DeviceError
 from .base import Backend, Device
+from .native import NativeBackend
 from .onnx_runtime import CudaBackend, OnnxRuntimeCpuBackend
 from .openvino import OpenVinoBackend
 
-BACKENDS: tuple[type[Backend], ...] = (CudaBackend, OnnxRuntimeCpuBackend, OpenVinoBackend)
+BACKENDS: tuple[type[Backend], ...] = (CudaBackend, NativeBackend, OnnxRuntimeCpuBackend, OpenVinoBackend)
 PRECISIONS = ("fp32", "fp16", "bf16")
 
 
-def open_first(graph_of: Callable[[str], bytes | str], device: str, precision: str, flavour_of) -> Opened:
-    """The best of ``device``'s backends that starts, on the flavour of graph that it prefers.
+class Opened(NamedTuple):
+    """A backend that runs, the digest of what it computes, and how to get it for signals of another length."""
 
-    ``graph_of(flavour)`` gives a graph; ``flavour_of(preferred)`` says which flavour the model gives a backend. A
-    backend that ``auto`` would have preferred and that does not start is reported as a warning of logger dsb_fast.
+    backend: Backend
+    sha256: str
+    at_length: Callable[[int], Backend]
+
+
+def open_first(source, length: int, device: str, precision: str) -> Opened:
+    """The best of ``device``'s backends that can take what ``source`` has and that starts.
+
+    A backend that ``auto`` would have preferred and that does not start is reported as a warning of logger dsb_fast.
     """
-    able = candidates(device, precision)
+    able = [(kind, number) for kind, number in candidates(device, precision) if kind.takes in source.offers]
     for kind, number in able:
-        flavour = flavour_of(kind.flavours()[0])
-        try:
+
+        def open_it(wanted, kind=kind, number=number):
+            flavour = source.flavour(kind.flavours()[0])
             if flavour not in kind.flavours():
                 raise DeviceError(f"device {kind.device}: it can't run a {flavour} graph here; a portable one works")
-            backend = kind(graph_of(flavour), precision, number, flavour)
+            model = source.packed() if kind.takes == "network" else source.graph(wanted, flavour)
+            return kind(model if kind.takes == "network" else model.model, precision, number, flavour), model.sha256
+
+        try:
+            backend, sha256 = open_it(length)
         except DeviceError as error:
             if kind is able[-1][0]:
                 raise
             logging.getLogger("dsb_fast").warning("%s; going on with %s", error, able[-1][0].device)
             continue
-        return Opened(backend, flavour, lambda graph, k=kind, n=number, f=flavour: k(graph, precision, n, f))
-    raise AssertionError("candidates is never empty")
-
-
-class Opened(NamedTuple):
-    """A backend that runs, the flavour of its graph, and how to open another graph of that flavour on the same."""
-
-    backend: Backend
-    flavour: str
-    again: Callable[[bytes | str], Backend]
+        if kind.takes == "network":  # made for any length
+            return Opened(backend, sha256, lambda _, b=backend: b)
+        return Opened(backend, sha256, lambda wanted, f=open_it: f(wanted)[0])
+    raise DeviceError(f"device {device}: nothing here can run it; pip install 'dsb-fast[cpu]' brings ONNX Runtime")
 
 
 def devices() -> list[Device]:
     """Every device this version knows, best first, with whether it is there and, if not, why."""
-    return [backend.probe() for backend in BACKENDS]
+    rows: dict[str, list[Device]] = {}
+    for backend in BACKENDS:
+        rows.setdefault(backend.device, []).append(backend.probe())
+    return [_joined(found) for found in rows.values()]
+
+
+def _joined(found: list[Device]) -> Device:
+    """One row for the backends of a device."""
+    able = [row for row in found if row.available]
+    if not able:
+        return found[-1]
+    return replace(able[0], detail="; ".join(row.detail for row in able))
 
 
 def candidates(device: str, precision: str) -> list[tuple[type[Backend], str]]:
@@ -55,9 +74,7 @@ def candidates(device: str, precision: str) -> list[tuple[type[Backend], str]]:
     if precision not in PRECISIONS:
         raise DeviceError(f"precision: '{precision}' is not known; there are {', '.join(PRECISIONS)}")
     if not isinstance(device, str):
-        raise DeviceError(
-            f"device: {device!r} is not a device name; there are auto, {', '.join(b.device for b in BACKENDS)}"
-        )
+        raise DeviceError(f"device: {device!r} is not a device name; there are auto, {', '.join(_names())}")
     if device == "auto":
         able = [b for b in BACKENDS if b.auto and precision in b.precisions and b.probe().available]
         if able:
@@ -65,15 +82,19 @@ def candidates(device: str, precision: str) -> list[tuple[type[Backend], str]]:
         reasons = "; ".join(f"{d.device}: {d.reason}" for d in devices() if d.reason)
         raise DeviceError(f"device auto: nothing can run {precision} here ({reasons})")
     name, _, number = device.partition(":")
-    for backend in BACKENDS:
-        if backend.device != name:
-            continue
-        if number and not (number.isdecimal() and backend.numbered):
-            raise DeviceError(f"device: '{device}' is not a device; try '{name}'")
-        found = backend.probe()
-        if not found.available:
-            raise DeviceError(f"device {device}: {found.reason}")
-        if precision not in backend.precisions:
-            raise DeviceError(f"precision {precision}: device {name} runs {', '.join(backend.precisions)}")
-        return [(backend, number)]
-    raise DeviceError(f"device: '{device}' is not known; there are auto, {', '.join(b.device for b in BACKENDS)}")
+    kinds = [backend for backend in BACKENDS if backend.device == name]
+    if not kinds:
+        raise DeviceError(f"device: '{device}' is not known; there are auto, {', '.join(_names())}")
+    if number and not (number.isdecimal() and kinds[0].numbered):
+        raise DeviceError(f"device: '{device}' is not a device; try '{name}'")
+    here = [backend for backend in kinds if backend.probe().available]
+    if not here:
+        raise DeviceError(f"device {device}: {kinds[-1].probe().reason}")
+    able = [backend for backend in here if precision in backend.precisions]
+    if not able:
+        raise DeviceError(f"precision {precision}: device {name} runs {', '.join(here[0].precisions)}")
+    return [(backend, number) for backend in able]
+
+
+def _names() -> list[str]:
+    return list(dict.fromkeys(backend.device for backend in BACKENDS))

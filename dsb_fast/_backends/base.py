@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
@@ -21,12 +27,13 @@ class Device:
 
 
 class Backend(ABC):
-    """A graph made ready to run. ``run`` may be called from several threads at once."""
+    """A graph or a network made ready to run. ``run`` may be called from several threads at once."""
 
     device: ClassVar[str]
     auto: ClassVar[bool]
     numbered: ClassVar[bool] = False
     precisions: ClassVar[tuple[str, ...]] = ("fp32",)
+    takes: ClassVar[str] = "graph"  # what it is opened with: an ONNX "graph", or a packed "network"
 
     @classmethod
     def flavours(cls) -> tuple[str, ...]:
@@ -46,8 +53,8 @@ class Backend(ABC):
         """Whether this machine has it; cheap, imports no more than it must."""
 
     @abstractmethod
-    def __init__(self, graph: bytes | str, precision: str, number: str, flavour: str = "portable"):
-        """Make ``graph``, a serialised ONNX model or the path of one, ready. Raises DeviceError."""
+    def __init__(self, model, precision: str, number: str, flavour: str = "portable"):
+        """Make ``model`` ready: a serialised ONNX model, the path of one, or a packed network. Raises DeviceError."""
 
     @abstractmethod
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

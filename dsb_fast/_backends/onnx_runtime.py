@@ -12,7 +12,7 @@ import numpy as np
 from .. import _kernels
 from .._errors import DeviceError, GenerationError
 from .._library import has_library, library_path
-from .base import Backend, Device
+from .base import Backend, Device, cores
 
 _CPU_PROVIDER, _CUDA_PROVIDER = "CPUExecutionProvider", "CUDAExecutionProvider"
 
@@ -25,11 +25,6 @@ def _onnxruntime():
         return None
     onnxruntime.set_default_logger_severity(4)  # a missing CUDA library is reported by us, in one line
     return onnxruntime
-
-
-def cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @cache

@@ -8,8 +8,7 @@ from importlib.util import find_spec
 import numpy as np
 
 from .._errors import DeviceError
-from .base import Backend, Device
-from .onnx_runtime import cores
+from .base import Backend, Device, cores
 
 
 class OpenVinoBackend(Backend):

@@ -184,6 +184,13 @@ class EcgModel:
         """Shape of one sample, int16."""
         return (options.leads, self.card.length)
 
+    def samples(self, backend, seed: int, start: int, count: int, options: EcgOptions) -> np.ndarray:
+        """int16 [count, leads, length]: one call of the backend."""
+        if backend.takes == "graph":
+            return self.outputs(backend.run(self.inputs(seed, start, count, options)), options)
+        signal_uv = backend.microvolts(seed, start, count, self.card.length, self.card.microvolt_scale)
+        return self._leads(signal_uv, options)
+
     def inputs(self, seed: int, start: int, count: int, options: EcgOptions) -> dict[str, np.ndarray]:
         """The network's inputs for ``count`` samples from ``start`` on."""
         shape = (len(self.card.leads), self.card.length)
@@ -197,9 +204,11 @@ class EcgModel:
             raise GenerationError(
                 f"{NAME}: the network's output has values that are not numbers; the weights are unusable"
             )
-        if options.leads != signal_uv.shape[1]:
-            signal_uv = leads.derive_12(signal_uv)
-        return signal_uv
+        return self._leads(signal_uv, options)
+
+    @staticmethod
+    def _leads(signal_uv: np.ndarray, options: EcgOptions) -> np.ndarray:
+        return signal_uv if options.leads == signal_uv.shape[1] else leads.derive_12(signal_uv)
 
     def check_run_inputs(self, given: dict) -> dict[str, np.ndarray]:
         """The raw network's inputs, checked. Raises InputError that names the input."""

@@ -8,6 +8,9 @@ import threading
 from dataclasses import asdict, replace
 from functools import cached_property
 from importlib.util import find_spec
+from typing import NamedTuple
+
+import numpy as np
 
 from .. import _cache, _files
 from .._errors import CheckpointError, InputError, ModelError
@@ -51,12 +54,22 @@ class _Digest(threading.Thread):
         return self._result
 
 
+class Packed(NamedTuple):
+    """A network as the compiled kernels take it: each layer's shape, all weights in one array, and its digest."""
+
+    shapes: tuple[tuple, ...]
+    weights: np.ndarray
+    sha256: str
+
+
 class Checkpoint:
     """A checkpoint file, known by its digest. It is parsed only when its graph is not in the cache.
 
     The published file is believed to be what it should be until :meth:`confirm`, so that its 42 MB are hashed while
     ONNX Runtime starts.
     """
+
+    offers = ("network", "graph")
 
     def __init__(self, path: str, values: dict, published: bool):
         self.path, self._values = path, values
@@ -117,6 +130,14 @@ class Checkpoint:
         card = json.dumps(asdict(replace(self.card, length=length)), sort_keys=True)
         return _cache.graph(["ecg", flavour, self.weights_sha256, card], lambda: self.build(length, flavour))
 
+    def packed(self) -> Packed:
+        """The network for the compiled kernels, from the cache where it is there and whole."""
+        from .. import _fused
+
+        key = ["ecg-packed", self.weights_sha256, _fused.packing()]
+        array, note, sha256 = _cache.array(key, lambda: _fused.pack(self.network))
+        return Packed(tuple(map(tuple, json.loads(note))), array, sha256)
+
     def flavour(self, preferred: str) -> str:
         """What a backend that prefers ``preferred`` gets."""
         return preferred
@@ -128,6 +149,8 @@ class Checkpoint:
 
 class ExportedGraph:
     """An exported ONNX file: graph and card in one. It runs at the length it was exported for."""
+
+    offers = ("graph",)
 
     def __init__(self, path: str, data: bytes):
         from ..export import onnx_file

@@ -31,26 +31,36 @@ def import_torch(op: str):
     return torch
 
 
-def _why_not_native(x, name: str) -> str:
+def type_name(x) -> str:
+    """float32, bfloat16, ...: alike for tensors and for arrays, whose bfloat16 (of ml_dtypes) goes by its name."""
+    return str(x.dtype).removeprefix("torch.") if is_tensor(x) else np.asarray(x).dtype.name
+
+
+def is_bfloat16(x) -> bool:
+    """Whether ``x`` is a tensor or an array of bfloat16."""
+    return type_name(x) == "bfloat16"
+
+
+def _why_not_native(x, name: str, bfloat16: bool) -> str:
     """Why ``x`` can't be given to the compiled kernel; '' if it can."""
     if _kernels.native is None:
         return "the compiled extension is not built"
-    if is_tensor(x):
-        if x.device.type != "cpu":
-            return f"the tensor is on {x.device}, the compiled kernel works on the CPU"
-        dtype = str(x.dtype).removeprefix("torch.")
-    else:
-        dtype = str(np.asarray(x).dtype)
-    return "" if dtype == "float32" else f"{name} is {dtype}, the compiled kernel works in float32"
+    if is_tensor(x) and x.device.type != "cpu":
+        return f"the tensor is on {x.device}, the compiled kernel works on the CPU"
+    dtype, known = type_name(x), ("float32", "bfloat16") if bfloat16 else ("float32",)
+    return "" if dtype in known else f"{name} is {dtype}, the compiled kernel works in {' and '.join(known)}"
 
 
-def choose(op: str, impl: str, x, name: str = "x") -> str:
-    """'native' or 'torch'. Raises InputError if ``impl`` is unknown or can't take ``x``."""
+def choose(op: str, impl: str, x, name: str = "x", bfloat16: bool = False) -> str:
+    """'native' or 'torch'; ``bfloat16``: the compiled kernel has that too.
+
+    Raises InputError if ``impl`` is unknown or can't take ``x``.
+    """
     if impl not in IMPLEMENTATIONS:
         raise InputError(f"{op}: impl '{impl}' is not known; there are {', '.join(IMPLEMENTATIONS)}")
     if impl == "torch":
         return "torch"
-    reason = _why_not_native(x, name)
+    reason = _why_not_native(x, name, bfloat16)
     if impl == "native" and reason:
         raise InputError(f"{op}: {reason}; impl 'torch' works")
     if not reason:
@@ -61,30 +71,60 @@ def choose(op: str, impl: str, x, name: str = "x") -> str:
 def as_array(op: str, name: str, value) -> np.ndarray:
     """``value`` as float32 in C order, without a copy where it is that already. Raises InputError for other types."""
     if is_tensor(value):
-        value = value.detach().cpu().numpy()
+        value = value.detach().cpu()
+        value = (value.float() if is_bfloat16(value) else value).numpy()
     value = np.asarray(value)
-    if value.dtype.kind not in "fiu":
+    if value.dtype.kind not in "fiu" and not is_bfloat16(value):
         raise InputError(f"{op}: {name} is {value.dtype}, needs floating point")
     return np.ascontiguousarray(value, np.float32)
+
+
+def as_bits(op: str, name: str, value) -> np.ndarray:
+    """``value`` in bfloat16 as the compiled kernels take it: the bits, uint16 in C order.
+
+    Not copied where it is bfloat16 already, else rounded to nearest, ties to even. Raises InputError for other types.
+    """
+    if not is_bfloat16(value):
+        return _kernels.native.round_bf16(as_array(op, name, value), 0)
+    if is_tensor(value):
+        return value.detach().cpu().contiguous().view(sys.modules["torch"].int16).numpy().view(np.uint16)
+    return np.ascontiguousarray(value).view(np.uint16)
+
+
+def like_bits(bits: np.ndarray, x):
+    """bfloat16 ``bits``, uint16, as the kind that ``x``, bfloat16 too, is."""
+    if is_tensor(x):
+        torch = sys.modules["torch"]
+        return torch.from_numpy(bits.view(np.int16)).view(torch.bfloat16)
+    return bits.view(np.asarray(x).dtype)
+
+
+def _tensor(torch, value):
+    """``value`` as a detached tensor. Raises TypeError for what torch has no type for."""
+    if is_tensor(value):
+        return value.detach()
+    array = np.ascontiguousarray(value)
+    return (
+        torch.from_numpy(array.view(np.int16)).view(torch.bfloat16) if is_bfloat16(array) else torch.from_numpy(array)
+    )
 
 
 def as_tensor(op: str, name: str, value, like):
     """``value`` as a tensor of ``like``'s type and device."""
     torch = import_torch(op)
     try:
-        tensor = value.detach() if is_tensor(value) else torch.from_numpy(np.ascontiguousarray(value))
-        return tensor.to(device=like.device, dtype=like.dtype)
+        return _tensor(torch, value).to(device=like.device, dtype=like.dtype)
     except TypeError:
         raise InputError(f"{op}: {name} is no array of numbers") from None
 
 
 def main_tensor(op: str, x, name: str = "x"):
-    """``x`` as a detached floating-point tensor."""
+    """``x`` as a detached floating-point tensor; bfloat16 as float32, to be rounded once, by :func:`like`."""
     torch = import_torch(op)
-    tensor = x.detach() if is_tensor(x) else torch.from_numpy(np.ascontiguousarray(x))
+    tensor = _tensor(torch, x)
     if not tensor.is_floating_point():
-        raise InputError(f"{op}: {name} is {str(tensor.dtype).removeprefix('torch.')}, needs floating point")
-    return tensor
+        raise InputError(f"{op}: {name} is {type_name(tensor)}, needs floating point")
+    return tensor.float() if is_bfloat16(x) else tensor
 
 
 def kind_of(result, x):
@@ -95,7 +135,11 @@ def kind_of(result, x):
 
 
 def like(result, x):
-    """``result``, array or tensor, as the kind and of the type that ``x`` is."""
+    """``result``, array or tensor, as the kind and, for bfloat16, the type that ``x`` is."""
+    if is_tensor(result) and is_bfloat16(x):
+        torch = sys.modules["torch"]
+        result = result.to(torch.bfloat16)
+        return result if is_tensor(x) else like_bits(result.view(torch.int16).numpy(), x)
     return kind_of(result, x)
 
 

@@ -83,15 +83,17 @@ def bias_act(x, b=None, dim=1, act="linear", alpha=None, gain=None, clamp=None, 
     how = epilogue(op, act, alpha, gain, clamp)
     shape = arguments.shape_of(x)
     dim = _checked_dim(op, shape, b, dim)
-    if arguments.choose(op, impl, x) == "native":
-        array = arguments.as_array(op, "x", x)
+    if arguments.choose(op, impl, x, bfloat16=True) == "native":
+        bf16 = arguments.is_bfloat16(x)
+        array = arguments.as_bits(op, "x", x) if bf16 else arguments.as_array(op, "x", x)
         channels = shape[dim] if b is not None else 1
         inner = math.prod(shape[dim + 1 :]) if b is not None else array.size
         outer = math.prod(shape[:dim]) if b is not None else 1
         bias = None if b is None else arguments.as_array(op, "b", b)
         flat = array.reshape(outer, channels, inner)
-        y = _kernels.native.bias_act(flat, bias, *native_epilogue(*how), 0)
-        return arguments.like(y.reshape(shape), x)
+        kernel = _kernels.native.bias_act_bf16 if bf16 else _kernels.native.bias_act
+        y = kernel(flat, bias, *native_epilogue(*how), 0).reshape(shape)
+        return arguments.like_bits(y, x) if bf16 else arguments.like(y, x)
     tensor = arguments.main_tensor(op, x)
     bias = None if b is None else arguments.as_tensor(op, "b", b, tensor)
     return arguments.like(reference(tensor, bias, dim, *how), x)

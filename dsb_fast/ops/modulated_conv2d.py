@@ -50,6 +50,27 @@ def reference(x, weight, styles, noise, up, down, padding, f, demodulate, flip_w
     return y if noise is None else y + noise
 
 
+def reference_bf16(x, weight, styles, noise, up, down, padding, f, demodulate, flip_weight):
+    """What :func:`reference` is in bfloat16, in float32 tensors: the products are made of rounded numbers."""
+    from torch.nn import functional
+
+    def rounded(value):
+        return value.bfloat16().float()
+
+    weight = rounded(weight)
+    one = x.new_ones((1, 1))
+    x = x * styles[:, :, None, None]
+    for taps, *how, gain in resample.split(f if up > 1 else [one], (up, up), (1, 1), padding, float(up * up)):
+        x = resample.reference(x, taps, *how, False, gain)
+    y = functional.conv2d(rounded(x), weight if flip_weight else weight.flip([2, 3]))
+    if down > 1:
+        for taps, *how, gain in resample.split(f, (1, 1), (down, down), (0, 0, 0, 0), 1.0):
+            y = resample.reference(y, taps, *how, False, gain)
+    if demodulate:
+        y = y / (styles.square() @ weight.square().sum([2, 3]).T + 1e-8).sqrt()[:, :, None, None]
+    return y if noise is None else y + noise
+
+
 def _check(op: str, x, weight, styles, up: int, down: int, padding, taps) -> tuple[int, int]:
     """Height and width of the result. Raises InputError that names what does not fit."""
     shape, w, s = arguments.image_shape(op, x), arguments.shape_of(weight), arguments.shape_of(styles)
@@ -135,18 +156,22 @@ def modulated_conv2d(
     result = [arguments.shape_of(x)[0], arguments.shape_of(weight)[0], height, width]
     _check_epilogue(op, result, noise, noise_gain=noise_gain, bias=bias)
     steps = resample._filter_steps(op, resample_filter)
-    if arguments.choose(op, impl, x) == "native":
-        arrays = [arguments.as_array(op, name, v) for name, v in (("x", x), ("weight", weight), ("styles", styles))]
+    bf16 = arguments.is_bfloat16(x)
+    if arguments.choose(op, impl, x, bfloat16=True) == "native":
+        convert = arguments.as_bits if bf16 else arguments.as_array
+        arrays = [convert(op, name, v) for name, v in (("x", x), ("weight", weight))]
+        styles = arguments.as_array(op, "styles", styles)
         noise, noise_gain, bias = (
             None if v is None else arguments.as_array(op, name, v)
             for name, v in (("noise", noise), ("noise_gain", noise_gain), ("bias", bias))
         )
         filters = [] if resample_filter is None else [arguments.as_array(op, "resample_filter", f) for f in steps]
-        y = _kernels.native.modulated_conv2d(
-            *arrays, noise, up, down, list(given), filters, bool(demodulate), bool(flip_weight), 0,
+        kernel = _kernels.native.modulated_conv2d_bf16 if bf16 else _kernels.native.modulated_conv2d
+        y = kernel(
+            *arrays, styles, noise, up, down, list(given), filters, bool(demodulate), bool(flip_weight), 0,
             noise_gain, bias, *native_epilogue(*how), style_offset,
         )  # fmt: skip
-        return arguments.like(y, x)
+        return arguments.like_bits(y, x) if bf16 else arguments.like(y, x)
     tensor = arguments.main_tensor(op, x)
     weight, styles = (arguments.as_tensor(op, k, v, tensor) for k, v in (("weight", weight), ("styles", styles)))
     noise, noise_gain, bias = (
@@ -157,5 +182,6 @@ def modulated_conv2d(
         noise = noise * noise_gain[:, None, None]
     filters = [arguments.as_tensor(op, "resample_filter", f, tensor) for f in steps]
     styles = styles + style_offset
-    y = reference(tensor, weight, styles, noise, up, down, padding, filters, demodulate, flip_weight)
+    compute = reference_bf16 if bf16 else reference
+    y = compute(tensor, weight, styles, noise, up, down, padding, filters, demodulate, flip_weight)
     return arguments.like(bias_act_reference(y, bias, 1, *how), x)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .._errors import InputError
-from ._arguments import is_tensor, like, number
+from ._arguments import is_bfloat16, is_tensor, like, number
 
 _SEPARABLE_FROM = 8  # taps from which a filter is kept one-dimensional
 
@@ -26,6 +26,7 @@ def setup_filter(f, normalize=True, flip_filter=False, gain=1, separable=None):
     """
     op = "setup_filter"
     gain = number(op, "gain", gain)
+    f = (f.float() if is_tensor(f) else f.astype(np.float32)) if is_bfloat16(f) else f
     taps = f.detach().cpu().numpy() if is_tensor(f) else np.asarray(1 if f is None else f)
     if taps.dtype.kind not in "fiub" or taps.ndim > 2 or taps.size == 0:
         raise InputError(f"{op}: f is {list(taps.shape)} of {taps.dtype}, needs numbers [t] or [h, w]")

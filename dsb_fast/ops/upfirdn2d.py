@@ -87,11 +87,14 @@ def run(op: str, x, f, up, down, padding, flip_filter, gain, impl: str):
     if shape[3] * up[0] + left + right < taps_x or shape[2] * up[1] + top + bottom < taps_y:
         raise InputError(f"{op}: x is {shape}, too small for its padding and a filter of {taps_y} x {taps_x} taps")
     steps = split(_filter_steps(op, f), up, down, padding, gain)
-    if arguments.choose(op, impl, x) == "native":
+    if arguments.choose(op, impl, x, bfloat16=True) == "native":
+        calls = [(arguments.as_array(op, "f", t), *map(list, how), factor) for t, *how, factor in steps]
+        if arguments.is_bfloat16(x):
+            bits = arguments.as_bits(op, "x", x)
+            return arguments.like_bits(_kernels.native.upfirdn2d_bf16(bits, calls, bool(flip_filter), 0), x)
         y = arguments.as_array(op, "x", x)
-        for taps, *how, factor in steps:
-            taps_array = arguments.as_array(op, "f", taps)
-            y = _kernels.native.upfirdn2d(y, taps_array, *map(list, how), bool(flip_filter), factor, 0)
+        for *call, factor in calls:
+            y = _kernels.native.upfirdn2d(y, *call, bool(flip_filter), factor, 0)
         return arguments.like(y, x)
     y = arguments.main_tensor(op, x)
     for taps, *how, factor in steps:

@@ -1,4 +1,5 @@
 // The layers of the ECG network and a small network of them, on exact buffers, against plain float64 loops.
+#include <algorithm>
 #include <cmath>
 #include <random>
 #include <stdexcept>
@@ -10,6 +11,7 @@
 #include "ops/conv1d.h"
 #include "ops/dispatch.h"
 #include "ops/pulse2pulse.h"
+#include "ops/random.h"
 
 namespace {
 
@@ -45,34 +47,50 @@ std::vector<double> reference(const dsb::Conv1dSpec& s, const std::vector<float>
   return out;
 }
 
+std::vector<float> run_layer(const dsb::Conv1dLayer& layer, dsb::Layout layout, const std::vector<float>& x,
+                             int64_t count, int64_t length) {
+  const dsb::Conv1dSpec& spec = layer.spec();
+  const int64_t together = layout == dsb::Layout::lanes ? static_cast<int64_t>(dsb::kernels().lanes) : 1;
+  const int64_t out_length = layer.out_length(length);
+  std::vector<float> out(static_cast<size_t>(count * spec.out_channels * out_length));
+  dsb::Scratch scratch;
+  for (int64_t first = 0; first < count; first += together) {
+    const int64_t samples = std::min(together, count - first);
+    dsb::ChannelBlock in_block(layout, spec.in_channels, 0, length, layer.halo(length));
+    dsb::ChannelBlock out_block(layout, spec.out_channels, 0, out_length, 0);
+    dsb::to_view(x.data() + first * spec.in_channels * length, samples, in_block.view());
+    layer.run(in_block.view(), out_block.view(), scratch);
+    dsb::from_view(out_block.view(), samples, out.data() + first * spec.out_channels * out_length);
+  }
+  return out;
+}
+
 void test_layers() {
   const int64_t lanes = static_cast<int64_t>(dsb::kernels().lanes);
-  for (int64_t rows : {1, 4, 5, 6, 11})
+  for (int64_t rows : {1, 4, 7, 11, 17, 33})
     for (int64_t factor : {1, 2, 5, -2, -5})
-      for (int64_t length : {1, 3, 10, 23}) {
-        dsb::Conv1dSpec spec = {3, rows, 7, 4};
-        (factor > 0 ? spec.stride : spec.repetition) = factor > 0 ? factor : -factor;
-        spec.activation = rows % 2 ? dsb::Activation::lrelu : dsb::Activation::tanh;
-        spec.slope = 0.1f;
-        const std::vector<float> weight = draw(rows * 21), bias = draw(rows);
-        const dsb::Conv1dLayer layer(spec, weight.data(), bias.data());
-        const int64_t count = lanes + 1, out_length = layer.out_length(length);
-        const std::vector<float> x = draw(3 * length * count);
-        std::vector<float> out(static_cast<size_t>(count * rows * out_length));
-        for (int64_t first = 0; first < count; first += lanes) {
-          const int64_t samples = count - first < lanes ? count - first : lanes;
-          dsb::LaneBlock in_block(3, length, layer.halo(length), lanes), out_block(rows, out_length, 0, lanes);
-          dsb::to_lanes(x.data() + first * 3 * length, samples, in_block.view(), lanes);
-          layer.run(in_block.view(), out_block.view());
-          dsb::from_lanes(out_block.view(), samples, lanes, out.data() + first * rows * out_length);
+      for (int64_t length : {1, 3, 10, 23})
+        for (dsb::Algorithm algorithm : {dsb::Algorithm::direct, dsb::Algorithm::toom4x5, dsb::Algorithm::toom8x13}) {
+          dsb::Conv1dSpec spec = {3, rows, 7, 4};
+          spec.algorithm = algorithm;
+          (factor > 0 ? spec.stride : spec.repetition) = factor > 0 ? factor : -factor;
+          if (algorithm == dsb::Algorithm::toom4x5 && factor == 1) spec.taps = 5;
+          spec.activation = rows % 2 ? dsb::Activation::lrelu : dsb::Activation::tanh;
+          spec.slope = 0.1f;
+          const std::vector<float> weight = draw(rows * 3 * spec.taps), bias = draw(rows);
+          const dsb::Conv1dLayer layer(spec, weight.data(), bias.data());
+          const int64_t count = lanes + 1, out_length = layer.out_length(length);
+          const std::vector<float> x = draw(3 * length * count);
+          const std::vector<float> out = run_layer(layer, dsb::Layout::lanes, x, count, length);
+          expect(out == run_layer(layer, dsb::Layout::channels, x, count, length),
+                 "conv1d: layouts have the same bits");
+          for (int64_t n = 0; n < count; ++n) {
+            const std::vector<double> sample(x.begin() + n * 3 * length, x.begin() + (n + 1) * 3 * length);
+            const std::vector<double> expected = reference(spec, weight, bias, sample, length, out_length);
+            for (size_t e = 0; e < expected.size(); ++e)
+              expect(std::fabs(out[static_cast<size_t>(n) * expected.size() + e] - expected[e]) < 1e-4, "conv1d layer");
+          }
         }
-        for (int64_t n = 0; n < count; ++n) {
-          const std::vector<double> sample(x.begin() + n * 3 * length, x.begin() + (n + 1) * 3 * length);
-          const std::vector<double> expected = reference(spec, weight, bias, sample, length, out_length);
-          for (size_t e = 0; e < expected.size(); ++e)
-            expect(std::fabs(out[static_cast<size_t>(n) * expected.size() + e] - expected[e]) < 1e-4, "conv1d layer");
-        }
-      }
 }
 
 // The whole network at model size 5, its smallest: one point in the middle.
@@ -86,6 +104,7 @@ void test_network() {
     (k < 6 ? spec.stride : spec.repetition) = strides[k];
     spec.activation = k < 6 ? dsb::Activation::lrelu : k < 11 ? dsb::Activation::relu : dsb::Activation::tanh;
     spec.slope = 0.01f;
+    spec.algorithm = dsb::Pulse2PulseNetwork::algorithm(k);
     const std::vector<float> weight = draw(ins[k] * outs[k] * 25, 0.1f), bias = draw(outs[k]);
     layers.emplace_back(spec, weight.data(), bias.data());
   }
@@ -101,6 +120,15 @@ void test_network() {
          "pulse2pulse: alone as in a group");
   for (float v : one) expect(std::fabs(v) <= 1.0f, "pulse2pulse: the signal is within -1 and 1");
   network.run(noise.data(), 0, 2500, 2, one.data());
+
+  std::vector<float> drawn(noise.size());
+  dsb::random_uniform(5, 0, {7, static_cast<uint64_t>(count), static_cast<uint64_t>(values)}, -1.0f, 2.0f, 1,
+                      drawn.data());
+  network.run(drawn.data(), count, 2500, 1, one.data());
+  std::vector<int16_t> whole(one.size()), expected(one.size());
+  network.sample(5, 7, count, 2500, 6000.0f, 2, whole.data());
+  dsb::kernels().microvolt(one.data(), one.size(), 6000.0f, expected.data());
+  expect(whole == expected, "pulse2pulse: sample() is noise, network and microvolts");
   bool thrown = false;
   try {
     network.run(noise.data(), 1, 2400, 1, one.data());

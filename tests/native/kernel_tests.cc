@@ -8,7 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "core/threads.h"
 #include "native/expect.h"
 #include "ops/dispatch.h"
 #include "ops/leads.h"
@@ -29,7 +28,9 @@ void expect(bool good, const std::string& what) {
 
 void run_op_tests();
 void run_ecg_tests();
+void run_bf16_tests();
 void run_layer_tests();
+void run_thread_tests();
 
 namespace {
 
@@ -108,16 +109,6 @@ void test_ops() {
   expect(text == "0.5,-32768,32767,0,-1,1,9,10,-10\n", "a row of extremes: " + text);
   int16_t derived[12];
   expect(!dsb::derive_12_leads(extremes, 1, derived), "overflow is reported");
-
-  bool thrown = false;
-  try {
-    dsb::parallel_for(100, 4, [](uint64_t task) {
-      if (task == 57) throw std::string("57");
-    });
-  } catch (const std::string& what) {
-    thrown = what == "57";
-  }
-  expect(thrown, "an exception reaches the caller");
 }
 
 }  // namespace
@@ -138,7 +129,9 @@ int main() {
   test_ops();
   run_op_tests();
   run_ecg_tests();
+  run_bf16_tests();
   run_layer_tests();
+  run_thread_tests();
   std::printf("%s, %d failures\n", failures ? "FAILED" : "passed", failures);
   return failures ? EXIT_FAILURE : EXIT_SUCCESS;
 }

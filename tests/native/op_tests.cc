@@ -1,5 +1,6 @@
 // The image operators of every variant on exact buffers, against plain float64 loops; built with a sanitizer.
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <random>
@@ -10,6 +11,7 @@
 #include "native/expect.h"
 #include "ops/bias_act.h"
 #include "ops/dispatch.h"
+#include "ops/microvolt.h"
 #include "ops/modulated_conv2d.h"
 #include "ops/upfirdn2d.h"
 
@@ -119,6 +121,11 @@ void test_whole_operators() {
   dsb::modulated_conv2d(x.data(), in, weight.data(), styles.data(), conv, 1, one.data());
   dsb::modulated_conv2d(x.data(), in, weight.data(), styles.data(), conv, 3, many.data());
   expect(one == many, "modulated_conv2d: threads do not change bits");
+  const std::vector<double> energies = dsb::filter_energies(weight.data(), conv.weight);
+  conv.energies = energies.data();
+  dsb::modulated_conv2d(x.data(), in, weight.data(), styles.data(), conv, 1, many.data());
+  expect(one == many, "modulated_conv2d: filter energies made before do not change bits");
+  expect(dsb::modulated_conv2d_largest(in, conv) == 5 * 3 * 8 * 12, "modulated_conv2d: its largest tensor");
 
   bool thrown = false;
   try {
@@ -127,6 +134,37 @@ void test_whole_operators() {
     thrown = std::string(error.what()).find("[1, 3, 4, 4]") != std::string::npos;
   }
   expect(thrown, "modulated_conv2d names the shape that does not fit");
+}
+
+void test_filter_steps() {
+  const std::vector<float> row = {0.5f, 1.0f, 0.25f}, x = draw(2 * 3 * 7 * 9);
+  const dsb::Shape4 in = {2, 3, 7, 9};
+  dsb::Resampling how;
+  how.up_x = how.down_y = 2;
+  how.left = how.top = 2;
+  how.gain = 3.0f;
+  const dsb::FilterSteps steps = dsb::filter_steps({{row.data(), 1, 3}, {row.data(), 3, 1}}, how);
+  const dsb::Shape4 shape = dsb::upfirdn2d_shape(in, steps);
+  expect(shape.h == 4 && shape.w == 18, "a separable filter's size");
+  std::vector<float> full(9), whole(static_cast<size_t>(shape.size())), apart(whole.size());
+  for (size_t e = 0; e < 9; ++e) full[e] = row[e / 3] * row[e % 3];
+  dsb::upfirdn2d(x.data(), in, {full.data(), 3, 3}, how, 2, whole.data());
+  dsb::upfirdn2d(x.data(), in, steps, 2, apart.data());
+  near(apart, std::vector<double>(whole.begin(), whole.end()), "a separable filter does what its full one does");
+  expect(dsb::largest_size(in, steps) == 2 * 3 * 7 * 18, "the tensor between rows and columns");
+  expect(dsb::saturated_size({1, int64_t{1} << 40, 0, int64_t{1} << 30}) == INT64_MAX, "sizes saturate");
+}
+
+void test_microvolt() {
+  for (size_t size : {0, 1, 600001}) {
+    std::vector<float> signal = draw(static_cast<int64_t>(size));
+    std::vector<int16_t> one(size), many(size);
+    expect(dsb::microvolt(signal.data(), size, 6000.0f, 1, one.data()), "microvolt: numbers");
+    expect(dsb::microvolt(signal.data(), size, 6000.0f, 3, many.data()) && one == many, "microvolt: threads");
+    if (size == 0) continue;
+    signal[size - 1] = std::nanf("");
+    expect(!dsb::microvolt(signal.data(), size, 6000.0f, 3, many.data()), "microvolt: not a number is reported");
+  }
 }
 
 }  // namespace
@@ -140,4 +178,6 @@ void run_op_tests() {
     test_bias_act(k, dsb::kernels("scalar"));
   }
   test_whole_operators();
+  test_filter_steps();
+  test_microvolt();
 }

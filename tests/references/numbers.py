@@ -15,10 +15,14 @@ def random(seed: int, *shape: int) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
-def close(got, expected, tolerance: float = OPS) -> None:
-    """Assert that shapes are equal and errors at most ``tolerance`` of the largest expected value."""
+def close(got, expected, tolerance: float = OPS, of=0.0) -> None:
+    """Assert that shapes are equal and errors at most ``tolerance`` of the largest value, expected or in ``of``.
+
+    ``of``: what an activation was given. Where it makes little of large numbers (gelu in its tail), their rounding is
+    much of the little.
+    """
     got, expected = np.asarray(got), np.asarray(expected)
     assert got.shape == expected.shape, (got.shape, expected.shape)
     if expected.size:
         error = np.abs(got.astype(np.float64) - expected).max()
-        assert error <= tolerance * max(np.abs(expected).max(), 1e-30), error
+        assert error <= tolerance * max(np.abs(expected).max(), np.abs(of).max(), 1e-30), error

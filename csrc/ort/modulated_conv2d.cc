@@ -1,0 +1,93 @@
+// ModulatedConv2d: the convolution of StyleGAN2 with resampling, noise, bias, activation, gain and clamp.
+//
+// Inputs: x [N, I, H, W]; weight [O, I, h, w], constant; styles [N, I]; and, each of which may be left out, noise [N,
+// 1, H', W'] or [H', W'], bias [O], filter (of the resampling, as setup_filter makes it; constant). Attributes, all
+// optional: up, down (1); padding [left, right, top, bottom] on the enlarged image (0); demodulate (1); flip_weight (1,
+// a correlation); act, alpha, gain, clamp as BiasAct. Output: y [N, O, H', W'].
+#include "ops/modulated_conv2d.h"
+
+#include <stdexcept>
+
+#include "ort/attributes.h"
+#include "ort/operator.h"
+#include "ort/tensors.h"
+
+namespace dsb {
+namespace ort {
+namespace {
+
+class ModulatedConv2d {
+ public:
+  static constexpr const char* kName = "ModulatedConv2d";
+  static constexpr Input kInputs[] = {{kFloat},
+                                      {kFloat},
+                                      {kFloat},
+                                      {kFloat, INPUT_OUTPUT_OPTIONAL},
+                                      {kFloat, INPUT_OUTPUT_OPTIONAL},
+                                      {kFloat, INPUT_OUTPUT_OPTIONAL}};
+  static constexpr ONNXTensorElementDataType kOutput = kFloat;
+
+  explicit ModulatedConv2d(const Ort::ConstKernelInfo& info) {
+    const Attributes attributes(info, kName);
+    conv_.up = attributes.integer("up", 1, kMaxFactor, 1);
+    conv_.down = attributes.integer("down", 1, kMaxFactor, 1);
+    const Dimensions padding = attributes.integers("padding", 4, -kMaxPadding, kMaxPadding, Dimensions{0, 0, 0, 0});
+    conv_.left = padding[0], conv_.right = padding[1], conv_.top = padding[2], conv_.bottom = padding[3];
+    conv_.demodulate = attributes.flag("demodulate", true);
+    conv_.flip_weight = attributes.flag("flip_weight", true);
+    conv_.activation = attributes.activation();
+
+    const auto weight = constant_input(info, kName, 1, "weight");
+    if (!weight) refuse("weight is missing");
+    conv_.weight = image_shape(kName, "weight", weight->shape);
+    if (conv_.weight.size() < 1) refuse("weight is " + text(weight->shape) + "; no size of it can be 0");
+    if (conv_.demodulate) energies_ = filter_energies(weight->data, conv_.weight);
+    if (const auto taps = constant_input(info, kName, 5, "filter")) {
+      conv_.filters = filters_of(kName, *taps);
+      taps_.assign(taps->data, taps->data + conv_.filters.front().height * conv_.filters.front().width);
+    }
+  }
+
+  void compute(const Ort::KernelContext& context) const {
+    const Tensor x = input(context, 0), weight = input(context, 1), styles = input(context, 2);
+    const Shape4 in = image_shape(kName, "x", x.shape);
+    ModulatedConv conv = conv_;
+    for (Filter& filter : conv.filters) filter.taps = taps_.data();
+    conv.energies = conv.demodulate ? energies_.data() : nullptr;
+    const Shape4 shape = modulated_conv2d_shape(in, conv);
+    check_growth(kName, saturated_size(in), modulated_conv2d_largest(in, conv));
+    if (styles.shape != Dimensions{in.n, in.c})
+      refuse("styles is " + text(styles.shape) + ", x is " + text(x.shape) + " and needs " +
+             text(Dimensions{in.n, in.c}));
+    const auto noise = optional_input(context, 3), bias = optional_input(context, 4);
+    if (noise) {
+      conv.noise_per_sample = noise->shape == Dimensions{shape.n, 1, shape.h, shape.w};
+      if (!conv.noise_per_sample && noise->shape != Dimensions{shape.h, shape.w})
+        refuse("noise is " + text(noise->shape) + ", needs " + text(Dimensions{shape.n, 1, shape.h, shape.w}) + " or " +
+               text(Dimensions{shape.h, shape.w}));
+      conv.noise = noise->data;
+    }
+    if (bias && bias->shape != Dimensions{shape.c})
+      refuse("bias is " + text(bias->shape) + ", needs " + text(Dimensions{shape.c}));
+    conv.bias = bias ? bias->data : nullptr;
+    auto y = context.GetOutput(0, {shape.n, shape.c, shape.h, shape.w});
+    modulated_conv2d(x.data, in, weight.data, styles.data, conv, host_threads(context),
+                     y.GetTensorMutableData<float>());
+  }
+
+ private:
+  [[noreturn]] static void refuse(const std::string& what) {
+    throw std::invalid_argument(std::string(kName) + ": " + what);
+  }
+
+  ModulatedConv conv_;  // without the pointers
+  std::vector<float> taps_;
+  std::vector<double> energies_;
+};
+
+}  // namespace
+
+const OrtCustomOp* modulated_conv2d_op() { return operator_of<ModulatedConv2d>(); }
+
+}  // namespace ort
+}  // namespace dsb

@@ -1,0 +1,67 @@
+#include "ort/tensors.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace dsb {
+namespace ort {
+namespace {
+
+constexpr int64_t kMaxValues = int64_t{1} << 40, kMaxGrowth = 1024, kSmall = 1 << 20;
+
+Tensor tensor_of(const Ort::ConstValue& value) {
+  const auto info = value.GetTensorTypeAndShapeInfo();
+  return {value.GetTensorData<float>(), info.GetShape(), info.GetElementCount()};
+}
+
+}  // namespace
+
+std::string text(const Dimensions& shape) {
+  std::string out;
+  for (const int64_t n : shape) out += (out.empty() ? "" : ", ") + std::to_string(n);
+  return "[" + out + "]";
+}
+
+Shape4 image_shape(const std::string& op, const std::string& name, const Dimensions& shape) {
+  if (shape.size() != 4)
+    throw std::invalid_argument(op + ": " + name + " is " + text(shape) + ", needs four dimensions");
+  const Shape4 image = {shape[0], shape[1], shape[2], shape[3]};
+  if (saturated_size(image) > kMaxValues)
+    throw std::invalid_argument(op + ": " + name + " is " + text(shape) + ", which is too large");
+  return image;
+}
+
+void check_growth(const std::string& op, int64_t given, int64_t made) {
+  if (made > std::max(kSmall, given <= kMaxValues ? given * kMaxGrowth : made))
+    throw std::invalid_argument(op + ": up, padding and channels make " + std::to_string(made) + " values of " +
+                                std::to_string(given) + "; at most " + std::to_string(kMaxGrowth) + " times as many");
+}
+
+Tensor input(const Ort::KernelContext& context, size_t index) { return tensor_of(context.GetInput(index)); }
+
+std::optional<Tensor> optional_input(const Ort::KernelContext& context, size_t index) {
+  if (index >= context.GetInputCount()) return {};
+  const Ort::ConstValue value = context.GetInput(index);
+  if (!value) return {};
+  return tensor_of(value);
+}
+
+std::optional<Tensor> constant_input(const Ort::ConstKernelInfo& info, const std::string& op, size_t index,
+                                     const char* name) {
+  if (index >= info.GetInputCount() || info.GetInputName(index).empty()) return {};
+  int constant = 0;
+  const Ort::ConstValue value = info.GetTensorConstantInput(index, &constant);
+  if (!constant) throw std::invalid_argument(op + ": " + name + " must be constant");
+  return tensor_of(value);
+}
+
+std::vector<Filter> filters_of(const std::string& op, const Tensor& taps) {
+  const Dimensions& shape = taps.shape;
+  if ((shape.size() != 1 && shape.size() != 2) || *std::min_element(shape.begin(), shape.end()) < 1)
+    throw std::invalid_argument(op + ": the filter is " + text(shape) + ", needs [t] or [h, w]");
+  if (shape.size() == 2) return {{taps.data, shape[0], shape[1]}};
+  return {{taps.data, 1, shape[0]}, {taps.data, shape[0], 1}};
+}
+
+}  // namespace ort
+}  // namespace dsb
