@@ -225,6 +225,47 @@ def test_modulated_conv2d_any_shape(
             assert got.shape == plain.shape
 
 
+STEEPEST = 1.8  # no activation multiplies an error by more: selu's slope at 0, 1.76
+
+
+@given(
+    st.integers(1, 3), small, st.integers(1, 6), sizes, st.sampled_from(sorted(exact.ACTIVATIONS)),
+    st.sampled_from([None, 1.0, 1.7]), st.sampled_from([None, 0.7]), st.sampled_from([0.0, 1.0, -0.5]), st.booleans(),
+    st.booleans(), st.booleans(), st.sampled_from([np.float32, BF16]),
+)  # fmt: skip
+@settings(max_examples=100, deadline=None)
+def test_modulated_conv2d_rounds_once_behind_its_epilogue(
+    n, i, o, size, act, gain, clamp, offset, demodulate, with_noise, with_gain, other
+):
+    draw = np.random.default_rng(6)
+    x, weight = _random(0, n, i, 5, size), _random(1, o, i, 3, 3)
+    styles, noise, noise_gain, bias = (
+        draw.standard_normal(s).astype(other) for s in ((n, i), (n, 1, 5, size), (o,), (o,))
+    )
+    noise, noise_gain = noise if with_noise else None, noise_gain if with_gain else None
+    planes = None if noise is None else noise.astype(np.float64)
+    if noise is not None and noise_gain is not None:
+        planes = planes * noise_gain.astype(np.float64)[:, None, None]
+    how = (1, 1, [1] * 4, None, demodulate, True)
+    sums, allowed = _modulated(x, weight, styles.astype(np.float64) + offset, planes, *how)
+    expected = exact.bias_act(sums, bias, 1, act, None, gain, clamp)
+    factor = STEEPEST * (2**0.5 if gain is None else gain)
+    for impl in IMPLS:
+        got = ops.modulated_conv2d(
+            x, weight, styles, noise, *how, noise_gain=noise_gain, bias=bias, act=act, gain=gain, clamp=clamp,
+            style_offset=offset, impl=impl,
+        )  # fmt: skip
+        _close(got, expected, factor * allowed + BF16_ROUNDING * np.abs(expected))
+
+
+@pytest.mark.parametrize("impl", IMPLS)
+@pytest.mark.parametrize("offset", [1.0, -0.5])
+def test_an_offset_counts_in_bfloat16_as_in_float32(offset, impl):
+    x, weight, styles = _random(0, 2, 7, 6, 7), _random(1, 5, 7, 3, 3), _random(2, 2, 7).astype(np.float32)
+    got = ops.modulated_conv2d(x, weight, styles, style_offset=offset, impl=impl)
+    assert np.array_equal(got, ops.modulated_conv2d(x, weight, styles + np.float32(offset), impl=impl))
+
+
 @pytest.mark.parametrize("impl", IMPLS)
 @pytest.mark.parametrize(
     ("channels", "outs", "size", "up"),

@@ -8,14 +8,13 @@ namespace {
 template <typename Function>
 inline void apply(const float* x, size_t count, const float* bias, size_t bias_step, const ActivationOptions& options,
                   float* out, Function function) {
-  const float gain = options.gain, clamp = options.clamp;
+  const float gain = options.gain;
+  // An infinite limit holds nothing back; a loop that asks whether there is one is not vectorised.
+  const float limit = options.clamp >= 0.0f ? options.clamp : __builtin_inff();
   for (size_t e = 0; e < count; ++e) {
     float y = function(x[e] + bias[e * bias_step]) * gain;
-    if (clamp >= 0.0f) {
-      y = y < -clamp ? -clamp : y;
-      y = y > clamp ? clamp : y;
-    }
-    out[e] = y;
+    y = y < -limit ? -limit : y;
+    out[e] = y > limit ? limit : y;
   }
 }
 
@@ -46,6 +45,8 @@ void bias_act(const float* x, size_t count, const float* bias, size_t bias_step,
       return run([](float v) { return softplus_f32(v); });
     case Activation::swish:
       return run([](float v) { return v * sigmoid_f32(v); });
+    case Activation::gelu:
+      return run([](float v) { return gelu_f32(v); });
   }
 }
 

@@ -21,6 +21,16 @@ void product_channels(const Product& product, const float* v, const float* weigh
 void toom_forward(const ToomForward& toom, const float* x, float* v);
 void toom_inverse(const ToomInverse& toom, const float* m, const float* bias, float* carry, float* out);
 void scale_add(const float* x, size_t count, float factor, const float* addend, float* out);
+void matmul(const MatrixProduct& product, const float* a, const float* b, float* out);
+float row_maximum(const float* x, size_t count, float scale);
+void exp_row(const float* x, size_t count, float scale, float maximum, float* out, size_t out_step);
+void softmax_columns(const float* x, int64_t rows, int64_t row, int64_t columns, float scale, float factor, float* out,
+                     int64_t out_row);
+void bilinear_up2(const float* x, int64_t height, int64_t width, float* out);
+void blur2d(const float* x, int64_t height, int64_t width, float* out);
+void channel_norm(const float* x, int64_t channels, int64_t channel, int64_t count, const float* gain,
+                  const float* bias, float eps, float* out);
+bool grey_levels(const float* x, int64_t channels, int64_t pixels, float scale, float offset, uint8_t* out);
 void round_bf16(const float* x, size_t count, bfloat16* out);
 void widen_bf16(const bfloat16* x, size_t count, float* out);
 void pair_bf16(const float* first, const float* second, size_t count, bfloat16_pair* out);

@@ -1,5 +1,6 @@
-// exp, expm1, log1p and tanh in float32 from sums and products only, so that every variant with fused multiply-add
-// gives the same bits. Largest error seen against float64: 3 units in the last place; the tests allow 6e-7.
+// exp, expm1, log1p, tanh and gelu in float32 from sums and products only, so that every variant with fused
+// multiply-add gives the same bits. Largest error seen against float64: 3 units in the last place; the tests allow
+// 6e-7.
 #pragma once
 
 #include <cstdint>
@@ -94,6 +95,33 @@ inline float sigmoid_f32(float x) {
 inline float softplus_f32(float x) {
   const float magnitude = x < 0.0f ? -x : x;
   return (x > 0.0f ? x : 0.0f) + log1p_f32(exp_f32(-magnitude));
+}
+
+// x times the normal distribution's share below x. The share beyond a is e^(-a^2/2) times Mills' ratio, a polynomial in
+// (a - 4) / (a + 4) over 1 + a (fitted for 0 <= a <= 14.5, error 3e-8); a^2 goes into two exponents, so that the tail
+// keeps its relative accuracy.
+inline float gelu_f32(float x) {
+  const float magnitude = x < 0.0f ? -x : x;
+  const float a = magnitude > 16.0f ? 16.0f : magnitude;
+  const float u = (a - 4.0f) / (a + 4.0f);
+  float p = 9.12175528e-05f;
+  p = madd(p, u, 7.27237901e-04f);
+  p = madd(p, u, -4.08540480e-04f);
+  p = madd(p, u, -5.05245151e-03f);
+  p = madd(p, u, 1.79648530e-02f);
+  p = madd(p, u, -3.21848616e-02f);
+  p = madd(p, u, 2.85976473e-02f);
+  p = madd(p, u, 1.39986491e-02f);
+  p = madd(p, u, -9.67033952e-02f);
+  p = madd(p, u, 4.72053230e-01f);
+  uint32_t bits;
+  __builtin_memcpy(&bits, &a, sizeof bits);
+  bits &= 0xFFFFF000u;  // 12 bits of the mantissa, whose square is exact
+  float high;
+  __builtin_memcpy(&high, &bits, sizeof high);
+  const float density = exp_f32(-0.5f * high * high) * exp_f32(-0.5f * (a - high) * (a + high));
+  const float beyond = density * (p / (1.0f + a));
+  return x * (x < 0.0f ? beyond : 1.0f - beyond);
 }
 
 }  // namespace

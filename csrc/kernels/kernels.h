@@ -27,7 +27,7 @@ struct UpfirdnPlane {
   int64_t taps_height, taps_width;
 };
 
-enum class Activation { linear, relu, lrelu, tanh, sigmoid, elu, selu, softplus, swish };
+enum class Activation { linear, relu, lrelu, tanh, sigmoid, elu, selu, softplus, swish, gelu };
 
 struct ActivationOptions {
   Activation kind;
@@ -103,6 +103,12 @@ struct LaneConv {
   float slope;
 };
 
+// A product of matrices in C order, rows a_row, b_row and out_row floats apart.
+struct MatrixProduct {
+  int64_t rows, columns, terms;
+  int64_t a_row, b_row, out_row;
+};
+
 struct Kernels {
   const char* name;
   size_t lanes;  // floats in a vector
@@ -133,6 +139,27 @@ struct Kernels {
   void (*toom_inverse)(const ToomInverse& toom, const float* m, const float* bias, float* carry, float* out);
   // out[e] = x[e] * factor (+ addend[e] if not null), product and sum as the variant's madd. out may be x.
   void (*scale_add)(const float* x, size_t count, float factor, const float* addend, float* out);
+  // out[r, c] = sum over t ascending of a[r, t] * b[t, c], one accumulator an output, beginning with 0.
+  void (*matmul)(const MatrixProduct& product, const float* a, const float* b, float* out);
+  // The largest x[e] * scale; -infinity for none.
+  float (*row_maximum)(const float* x, size_t count, float scale);
+  // out[e * out_step] = exp(x[e] * scale - maximum).
+  void (*exp_row)(const float* x, size_t count, float scale, float maximum, float* out, size_t out_step);
+  // out[r, c] = factor * softmax over the rows r of x[r, c] * scale, the largest subtracted first; sums by row
+  // ascending.
+  void (*softmax_columns)(const float* x, int64_t rows, int64_t row, int64_t columns, float scale, float factor,
+                          float* out, int64_t out_row);
+  // Twice the height and width: weights 3/4 and 1/4, the border's missing neighbour is the border.
+  void (*bilinear_up2)(const float* x, int64_t height, int64_t width, float* out);
+  // [1, 2, 1] x [1, 2, 1] / 16, reflected at the edges; a single row or column is its own neighbour.
+  void (*blur2d)(const float* x, int64_t height, int64_t width, float* out);
+  // out[c, e] = (x[c, e] - mean) / sqrt(variance + eps) * gain[c] + bias[c], mean and population variance over c, for
+  // `count` positions e; channels are `channel` floats apart.
+  void (*channel_norm)(const float* x, int64_t channels, int64_t channel, int64_t count, const float* gain,
+                       const float* bias, float eps, float* out);
+  // out[e, c] = x[c, e] * scale + offset, product and sum each rounded, held to 0..255 and cut down; false if any
+  // result is not a number. x is [channels, pixels].
+  bool (*grey_levels)(const float* x, int64_t channels, int64_t pixels, float scale, float offset, uint8_t* out);
   // Rounded to nearest, ties to even; not a number becomes the quiet one of its sign.
   void (*round_bf16)(const float* x, size_t count, bfloat16* out);
   // Exact.

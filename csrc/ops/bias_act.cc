@@ -18,7 +18,7 @@ ActivationOptions activation(const std::string& what, const std::string& name) {
                        {"lrelu", Activation::lrelu, 0.2f, root},     {"tanh", Activation::tanh, 0.0f, 1.0f},
                        {"sigmoid", Activation::sigmoid, 0.0f, 1.0f}, {"elu", Activation::elu, 0.0f, 1.0f},
                        {"selu", Activation::selu, 0.0f, 1.0f},       {"softplus", Activation::softplus, 0.0f, 1.0f},
-                       {"swish", Activation::swish, 0.0f, root}};
+                       {"swish", Activation::swish, 0.0f, root},     {"gelu", Activation::gelu, 0.0f, 1.0f}};
   std::string known;
   for (const Named& a : all) {
     if (name == a.name) return {a.kind, a.alpha, a.gain, -1.0f};

@@ -75,6 +75,15 @@ float demodulation(const double* energies, const float* styles, int64_t channels
   return static_cast<float>(1.0 / std::sqrt(sum + 1e-8));
 }
 
+// The styles with conv's offset in `storage`, or as they are where there is none.
+const float* offset_styles(const float* styles, int64_t count, const ModulatedConv& conv, std::vector<float>& storage) {
+  if (conv.style_offset == 0.0f) return styles;
+  const FloatEnvironment environment;
+  storage.resize(static_cast<size_t>(count));
+  for (int64_t e = 0; e < count; ++e) storage[static_cast<size_t>(e)] = styles[e] + conv.style_offset;
+  return storage.data();
+}
+
 // With `pairs`, packed weights, the sums are made in bfloat16; `weight` is not used then.
 void convolve_sample(const float* x, const Shape4& shape, const float* weight, const std::vector<bfloat16_pair>* pairs,
                      const float* styles, const float* noise, const double* energies, const ModulatedConv& conv,
@@ -98,9 +107,11 @@ void convolve_sample(const float* x, const Shape4& shape, const float* weight, c
   sums = resampled(std::move(sums), plan.convolved, plan.after, threads);
 
   const size_t result = static_cast<size_t>(plan.result.h * plan.result.w);
+  std::vector<float> addend(noise && conv.noise_gain ? result : 0);
   for (int64_t o = 0; o < conv.weight.n; ++o) {
     const float factor = conv.demodulate ? demodulation(energies + o * channels, styles, channels) : 1.0f;
-    k.scale_add(&sums[o * result], result, factor, noise, out + o * result);
+    if (!addend.empty()) k.scale_add(noise, result, conv.noise_gain[o], nullptr, addend.data());
+    k.scale_add(&sums[o * result], result, factor, addend.empty() ? noise : addend.data(), out + o * result);
   }
   bias_act(out, 1, conv.weight.n, static_cast<int64_t>(result), conv.bias, conv.activation, threads, out);
 }
@@ -135,6 +146,8 @@ std::vector<double> filter_energies(const float* weight, const Shape4& shape) {
 void modulated_conv2d(const float* x, const Shape4& shape, const float* weight, const float* styles,
                       const ModulatedConv& conv, const Threads& threads, float* out) {
   const Plan plan = make_plan(shape, conv);
+  std::vector<float> storage;
+  styles = offset_styles(styles, shape.n * shape.c, conv, storage);
   std::vector<double> made;
   if (conv.demodulate && !conv.energies) made = filter_energies(weight, conv.weight);
   const double* energies = conv.energies ? conv.energies : made.data();
@@ -150,6 +163,8 @@ void modulated_conv2d(const float* x, const Shape4& shape, const float* weight, 
 void modulated_conv2d(const bfloat16* x, const Shape4& shape, const bfloat16* weight, const float* styles,
                       const ModulatedConv& conv, const Threads& threads, bfloat16* out) {
   const Plan plan = make_plan(shape, conv);
+  std::vector<float> storage;
+  styles = offset_styles(styles, shape.n * shape.c, conv, storage);
   const Kernels& k = kernels();
   const std::vector<bfloat16_pair> pairs = packed_pairs(weight, conv.weight);
   std::vector<double> made;

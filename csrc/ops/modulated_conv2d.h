@@ -15,7 +15,9 @@ struct ModulatedConv {
   bool flip_weight = true;       // true: correlation, as deep-learning libraries do
   const float* noise = nullptr;  // added before the bias: [N, 1, H, W], or [H, W] for all samples
   bool noise_per_sample = false;
-  const float* bias = nullptr;  // [out channels]
+  const float* noise_gain = nullptr;  // [out channels]: the noise is multiplied by it before it is added; null: 1
+  float style_offset = 0.0f;          // added to every style first
+  const float* bias = nullptr;        // [out channels]
   ActivationOptions activation = {Activation::linear, 0.0f, 1.0f, -1.0f};
   const double* energies = nullptr;  // filter_energies() of the weight; null: made in every call that needs them
 };

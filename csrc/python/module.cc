@@ -20,5 +20,6 @@ PYBIND11_MODULE(_native, module) {
   dsb::python::bind_random(module);
   dsb::python::bind_signal(module);
   dsb::python::bind_ops(module);
+  dsb::python::bind_layers(module);
   dsb::python::bind_pulse2pulse(module);
 }

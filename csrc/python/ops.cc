@@ -7,6 +7,7 @@
 #include "ops/bias_act.h"
 #include "ops/modulated_conv2d.h"
 #include "ops/upfirdn2d.h"
+#include "python/arrays.h"
 #include "python/bindings.h"
 
 namespace py = pybind11;
@@ -14,21 +15,6 @@ namespace py = pybind11;
 namespace dsb {
 namespace python {
 namespace {
-
-template <typename T>
-using Array = py::array_t<T, py::array::c_style>;
-using FloatArray = Array<float>;
-using BitsArray = Array<bfloat16>;  // what numpy has as uint16
-
-Shape4 shape_of(const py::array& x, const char* name) {
-  if (x.ndim() != 4) throw py::value_error(std::string(name) + " must have four dimensions");
-  return {x.shape(0), x.shape(1), x.shape(2), x.shape(3)};
-}
-
-template <typename T = float>
-Array<T> make(const Shape4& s) {
-  return Array<T>({s.n, s.c, s.h, s.w});
-}
 
 Filter filter_of(const FloatArray& taps) {
   if (taps.ndim() != 2) throw py::value_error("a filter must have two dimensions");
@@ -58,10 +44,6 @@ FloatArray bind_upfirdn2d(const FloatArray& x, const FloatArray& taps, const std
   py::gil_scoped_release release;
   upfirdn2d(from, shape, filter, how, threads, to);
   return out;
-}
-
-ActivationOptions options_of(const std::string& act, float alpha, float gain, float clamp) {
-  return {activation("act", act).kind, alpha, gain, clamp};
 }
 
 // Taps, up, down, padding and gain of each filter.
@@ -109,7 +91,9 @@ template <typename T>
 Array<T> bind_modulated_conv2d(const Array<T>& x, const Array<T>& weight, const FloatArray& styles,
                                const std::optional<FloatArray>& noise, int64_t up, int64_t down,
                                const std::vector<int64_t>& padding, const std::vector<FloatArray>& filters,
-                               bool demodulate, bool flip_weight, unsigned threads) {
+                               bool demodulate, bool flip_weight, unsigned threads,
+                               const std::optional<FloatArray>& noise_gain, const std::optional<FloatArray>& bias,
+                               const std::string& act, float alpha, float gain, float clamp, float style_offset) {
   const Shape4 shape = shape_of(x, "x");
   ModulatedConv conv;
   conv.weight = shape_of(weight, "weight");
@@ -119,6 +103,12 @@ Array<T> bind_modulated_conv2d(const Array<T>& x, const Array<T>& weight, const 
   for (const FloatArray& taps : filters) conv.filters.push_back(filter_of(taps));
   conv.demodulate = demodulate;
   conv.flip_weight = flip_weight;
+  for (const auto& values : {noise_gain, bias})
+    if (values && values->size() != conv.weight.n) throw py::value_error("modulated_conv2d: a value an output channel");
+  conv.noise_gain = noise_gain ? noise_gain->data() : nullptr;
+  conv.bias = bias ? bias->data() : nullptr;
+  conv.activation = options_of(act, alpha, gain, clamp);
+  conv.style_offset = style_offset;
   const Shape4 result = modulated_conv2d_shape(shape, conv);
   if (noise) {
     conv.noise = noise->data();
@@ -145,8 +135,11 @@ void bind_image_ops(py::module_& module, const std::string& suffix) {
   module.def(("modulated_conv2d" + suffix).c_str(), &bind_modulated_conv2d<T>, py::arg("x").noconvert(),
              py::arg("weight").noconvert(), py::arg("styles").noconvert(), py::arg("noise").noconvert(), py::arg("up"),
              py::arg("down"), py::arg("padding"), py::arg("filters"), py::arg("demodulate"), py::arg("flip_weight"),
-             py::arg("threads"),
-             "x [N, I, H, W], weight [O, I, h, w], styles [N, I], noise [N, 1, H, W] or [H, W], filters prepared.");
+             py::arg("threads"), py::arg("noise_gain").noconvert() = py::none(),
+             py::arg("bias").noconvert() = py::none(), py::arg("act") = "linear", py::arg("alpha") = 0.0f,
+             py::arg("gain") = 1.0f, py::arg("clamp") = -1.0f, py::arg("style_offset") = 0.0f,
+             "x [N, I, H, W], weight [O, I, h, w], styles [N, I], noise [N, 1, H, W] or [H, W], filters prepared; "
+             "noise_gain and bias [O]; clamp below 0 for none.");
 }
 
 }  // namespace

@@ -80,6 +80,15 @@ inline F32 madd(F32 a, F32 b, F32 c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; 
 inline F32 mul(F32 a, F32 b) { return {_mm256_mul_ps(a.v, b.v)}; }
 inline F32 add(F32 a, F32 b) { return {_mm256_add_ps(a.v, b.v)}; }
 inline F32 sub(F32 a, F32 b) { return {_mm256_sub_ps(a.v, b.v)}; }
+inline F32 div(F32 a, F32 b) { return {_mm256_div_ps(a.v, b.v)}; }
+inline F32 square_root(F32 a) { return {_mm256_sqrt_ps(a.v)}; }
+inline __m256i first_lanes(int64_t count) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+// The first `count` lanes, fewer than all; the rest of the memory is not touched, the rest of the lanes is 0.
+inline F32 load_first(const float* p, int64_t count) { return {_mm256_maskload_ps(p, first_lanes(count))}; }
+inline void store_first(F32 a, int64_t count, float* p) { _mm256_maskstore_ps(p, first_lanes(count), a.v); }
+constexpr int kMatmulRows = 6, kMatmulVectors = 2;  // of outputs that fit the registers
 // a where `where` is not below 0, else b.
 inline F32 choose_by_sign(F32 where, F32 a, F32 b) {
   return {_mm256_blendv_ps(a.v, b.v, _mm256_cmp_ps(where.v, _mm256_setzero_ps(), _CMP_LT_OQ))};

@@ -75,6 +75,16 @@ inline F32 madd(F32 a, F32 b, F32 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; 
 inline F32 mul(F32 a, F32 b) { return {_mm512_mul_ps(a.v, b.v)}; }
 inline F32 add(F32 a, F32 b) { return {_mm512_add_ps(a.v, b.v)}; }
 inline F32 sub(F32 a, F32 b) { return {_mm512_sub_ps(a.v, b.v)}; }
+inline F32 div(F32 a, F32 b) { return {_mm512_div_ps(a.v, b.v)}; }
+inline F32 square_root(F32 a) { return {_mm512_sqrt_ps(a.v)}; }
+// The first `count` lanes, fewer than all; the rest of the memory is not touched, the rest of the lanes is 0.
+inline F32 load_first(const float* p, int64_t count) {
+  return {_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1u), p)};
+}
+inline void store_first(F32 a, int64_t count, float* p) {
+  _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << count) - 1u), a.v);
+}
+constexpr int kMatmulRows = 6, kMatmulVectors = 4;  // of outputs that fit the registers
 // a where `where` is not below 0, else b.
 inline F32 choose_by_sign(F32 where, F32 a, F32 b) {
   return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(where.v, _mm512_setzero_ps(), _CMP_LT_OQ), a.v, b.v)};

@@ -90,6 +90,12 @@ inline F32 madd(F32 a, F32 b, F32 c) { return {a.v * b.v + c.v}; }
 inline F32 mul(F32 a, F32 b) { return {a.v * b.v}; }
 inline F32 add(F32 a, F32 b) { return {a.v + b.v}; }
 inline F32 sub(F32 a, F32 b) { return {a.v - b.v}; }
+inline F32 div(F32 a, F32 b) { return {a.v / b.v}; }
+inline F32 square_root(F32 a) { return {__builtin_sqrtf(a.v)}; }
+// Fewer than all lanes: none here.
+inline F32 load_first(const float*, int64_t) { return {0.0f}; }
+inline void store_first(F32, int64_t, float*) {}
+constexpr int kMatmulRows = 4, kMatmulVectors = 2;  // of outputs that fit the registers
 // a where `where` is not below 0, else b.
 inline F32 choose_by_sign(F32 where, F32 a, F32 b) { return where.v < 0.0f ? b : a; }
 // A pair of bfloat16 a lane, the first in the low half. A product of two is exact in float32: only sums round.

@@ -41,17 +41,17 @@ def is_bfloat16(x) -> bool:
     return type_name(x) == "bfloat16"
 
 
-def _why_not_native(x, bfloat16: bool) -> str:
+def _why_not_native(x, name: str, bfloat16: bool) -> str:
     """Why ``x`` can't be given to the compiled kernel; '' if it can."""
     if _kernels.native is None:
         return "the compiled extension is not built"
     if is_tensor(x) and x.device.type != "cpu":
         return f"the tensor is on {x.device}, the compiled kernel works on the CPU"
-    name, known = type_name(x), ("float32", "bfloat16") if bfloat16 else ("float32",)
-    return "" if name in known else f"x is {name}, the compiled kernel works in {' and '.join(known)}"
+    dtype, known = type_name(x), ("float32", "bfloat16") if bfloat16 else ("float32",)
+    return "" if dtype in known else f"{name} is {dtype}, the compiled kernel works in {' and '.join(known)}"
 
 
-def choose(op: str, impl: str, x, bfloat16: bool = False) -> str:
+def choose(op: str, impl: str, x, name: str = "x", bfloat16: bool = False) -> str:
     """'native' or 'torch'; ``bfloat16``: the compiled kernel has that too.
 
     Raises InputError if ``impl`` is unknown or can't take ``x``.
@@ -60,7 +60,7 @@ def choose(op: str, impl: str, x, bfloat16: bool = False) -> str:
         raise InputError(f"{op}: impl '{impl}' is not known; there are {', '.join(IMPLEMENTATIONS)}")
     if impl == "torch":
         return "torch"
-    reason = _why_not_native(x, bfloat16)
+    reason = _why_not_native(x, name, bfloat16)
     if impl == "native" and reason:
         raise InputError(f"{op}: {reason}; impl 'torch' works")
     if not reason:
@@ -118,24 +118,29 @@ def as_tensor(op: str, name: str, value, like):
         raise InputError(f"{op}: {name} is no array of numbers") from None
 
 
-def main_tensor(op: str, x):
+def main_tensor(op: str, x, name: str = "x"):
     """``x`` as a detached floating-point tensor; bfloat16 as float32, to be rounded once, by :func:`like`."""
     torch = import_torch(op)
     tensor = _tensor(torch, x)
     if not tensor.is_floating_point():
-        raise InputError(f"{op}: x is {type_name(tensor)}, needs floating point")
+        raise InputError(f"{op}: {name} is {type_name(tensor)}, needs floating point")
     return tensor.float() if is_bfloat16(x) else tensor
+
+
+def kind_of(result, x):
+    """``result``, array or tensor of whatever type, as the kind that ``x`` is."""
+    if is_tensor(x):
+        return result if is_tensor(result) else sys.modules["torch"].from_numpy(result)
+    return result.numpy() if is_tensor(result) else result
 
 
 def like(result, x):
     """``result``, array or tensor, as the kind and, for bfloat16, the type that ``x`` is."""
-    torch = sys.modules.get("torch")
     if is_tensor(result) and is_bfloat16(x):
+        torch = sys.modules["torch"]
         result = result.to(torch.bfloat16)
         return result if is_tensor(x) else like_bits(result.view(torch.int16).numpy(), x)
-    if is_tensor(x):
-        return result if is_tensor(result) else torch.from_numpy(result)
-    return result.numpy() if is_tensor(result) else result
+    return kind_of(result, x)
 
 
 def shape_of(value) -> list[int]:
@@ -143,11 +148,11 @@ def shape_of(value) -> list[int]:
     return list(value.shape if hasattr(value, "shape") else np.shape(value))
 
 
-def image_shape(op: str, x) -> list[int]:
+def image_shape(op: str, x, name: str = "x") -> list[int]:
     """The shape of an image batch. Raises InputError."""
     shape = shape_of(x)
     if len(shape) != 4:
-        raise InputError(f"{op}: x is {shape}, needs [N, C, H, W]")
+        raise InputError(f"{op}: {name} is {shape}, needs [N, C, H, W]")
     return shape
 
 

@@ -6,6 +6,8 @@ from .. import _kernels
 from .._errors import InputError
 from . import _arguments as arguments
 from . import upfirdn2d as resample
+from .bias_act import epilogue, native_epilogue
+from .bias_act import reference as bias_act_reference
 
 
 def resampling_padding(padding, taps: tuple[int, int], up: int, down: int) -> list[int]:
@@ -88,6 +90,18 @@ def _check(op: str, x, weight, styles, up: int, down: int, padding, taps) -> tup
     return size[0], size[1]
 
 
+def _check_epilogue(op: str, shape: list[int], noise, **per_channel) -> None:
+    """Noise and the arrays with a value an output channel against the result's ``shape``. Raises InputError."""
+    n, channels, height, width = shape
+    if noise is not None and arguments.shape_of(noise) not in ([n, 1, height, width], [height, width]):
+        raise InputError(
+            f"{op}: noise is {arguments.shape_of(noise)}, needs [{n}, 1, {height}, {width}] or [{height}, {width}]"
+        )
+    for name, value in per_channel.items():
+        if value is not None and (given := arguments.shape_of(value)) != [channels]:
+            raise InputError(f"{op}: {name} is {given}, the result is {shape} and needs [{channels}]")
+
+
 def modulated_conv2d(
     x,
     weight,
@@ -100,6 +114,13 @@ def modulated_conv2d(
     demodulate=True,
     flip_weight=True,
     *,
+    noise_gain=None,
+    bias=None,
+    act="linear",
+    alpha=None,
+    gain=None,
+    clamp=None,
+    style_offset=0.0,
     impl="auto",
 ):
     """A convolution whose weights are scaled by a style per sample and input channel.
@@ -107,12 +128,16 @@ def modulated_conv2d(
     ``y = conv(x, w')`` with ``w' = weight * style``, each output filter divided by ``sqrt(sum(w'^2) + 1e-8)`` if
     ``demodulate`` (Karras et al., "Analyzing and improving the image quality of StyleGAN", CVPR 2020, eq. 1, 3). ``up``
     and ``down`` resample with ``resample_filter`` (from :func:`setup_filter`, or None); ``padding`` is counted on the
-    enlarged image and applied once, at the beginning. ``noise`` is added at the end.
+    enlarged image and applied once, at the beginning. ``noise`` is added at the end. What usually
+    follows can be done in the same pass: an output channel takes the noise times its ``noise_gain``, then comes
+    :func:`bias_act` with ``bias``, ``act``, ``alpha``, ``gain``, ``clamp`` and its defaults. The factor of an input
+    channel is ``styles + style_offset`` (stylegan2-pytorch has an offset of 1).
 
     ``x``: float ``[N, I, H, W]``; ``weight``: ``[O, I, h, w]``; ``styles``: ``[N, I]``; ``noise``: ``[N, 1, H', W']``
     or ``[H', W']`` of the output's size; ``padding``: a number, [x, y] or [x before, x after, y before, y after];
-    ``flip_weight`` true is a correlation. Returns ``[N, O, H', W']``. Raises InputError that names what does not fit.
-    Matches StyleGAN2-ADA's modulated_conv2d.
+    ``flip_weight`` true is a correlation; ``noise_gain`` and ``bias``: ``[O]`` or None. Returns ``[N, O, H', W']``.
+    Raises InputError that names what does not fit. Matches StyleGAN2-ADA's modulated_conv2d, which has no keyword-only
+    arguments.
 
     >>> import numpy as np
     >>> x, w, s = np.ones((1, 2, 4, 4), "f4"), np.ones((3, 2, 3, 3), "f4"), np.ones((1, 2), "f4")
@@ -127,26 +152,36 @@ def modulated_conv2d(
     taps = resample.filter_size(op, resample_filter)
     padding = resampling_padding(given, taps, up, down)
     height, width = _check(op, x, weight, styles, up, down, padding, taps)
-    n = arguments.shape_of(x)[0]
-    if noise is not None and arguments.shape_of(noise) not in ([n, 1, height, width], [height, width]):
-        raise InputError(
-            f"{op}: noise is {arguments.shape_of(noise)}, needs [{n}, 1, {height}, {width}] or [{height}, {width}]"
-        )
+    how, style_offset = epilogue(op, act, alpha, gain, clamp), arguments.number(op, "style_offset", style_offset)
+    result = [arguments.shape_of(x)[0], arguments.shape_of(weight)[0], height, width]
+    _check_epilogue(op, result, noise, noise_gain=noise_gain, bias=bias)
     steps = resample._filter_steps(op, resample_filter)
     bf16 = arguments.is_bfloat16(x)
     if arguments.choose(op, impl, x, bfloat16=True) == "native":
         convert = arguments.as_bits if bf16 else arguments.as_array
         arrays = [convert(op, name, v) for name, v in (("x", x), ("weight", weight))]
         styles = arguments.as_array(op, "styles", styles)
-        noise = None if noise is None else arguments.as_array(op, "noise", noise)
+        noise, noise_gain, bias = (
+            None if v is None else arguments.as_array(op, name, v)
+            for name, v in (("noise", noise), ("noise_gain", noise_gain), ("bias", bias))
+        )
         filters = [] if resample_filter is None else [arguments.as_array(op, "resample_filter", f) for f in steps]
         kernel = _kernels.native.modulated_conv2d_bf16 if bf16 else _kernels.native.modulated_conv2d
-        y = kernel(*arrays, styles, noise, up, down, list(given), filters, bool(demodulate), bool(flip_weight), 0)
+        y = kernel(
+            *arrays, styles, noise, up, down, list(given), filters, bool(demodulate), bool(flip_weight), 0,
+            noise_gain, bias, *native_epilogue(*how), style_offset,
+        )  # fmt: skip
         return arguments.like_bits(y, x) if bf16 else arguments.like(y, x)
     tensor = arguments.main_tensor(op, x)
     weight, styles = (arguments.as_tensor(op, k, v, tensor) for k, v in (("weight", weight), ("styles", styles)))
-    noise = None if noise is None else arguments.as_tensor(op, "noise", noise, tensor)
+    noise, noise_gain, bias = (
+        None if v is None else arguments.as_tensor(op, name, v, tensor)
+        for name, v in (("noise", noise), ("noise_gain", noise_gain), ("bias", bias))
+    )
+    if noise is not None and noise_gain is not None:
+        noise = noise * noise_gain[:, None, None]
     filters = [arguments.as_tensor(op, "resample_filter", f, tensor) for f in steps]
+    styles = styles + style_offset
     compute = reference_bf16 if bf16 else reference
     y = compute(tensor, weight, styles, noise, up, down, padding, filters, demodulate, flip_weight)
-    return arguments.like(y, x)
+    return arguments.like(bias_act_reference(y, bias, 1, *how), x)

@@ -88,7 +88,7 @@ void test_conv2d(const dsb::Kernels& k) {
 }
 
 void test_bias_act(const dsb::Kernels& k, const dsb::Kernels& reference) {
-  for (int kind = 0; kind < 9; ++kind)
+  for (int kind = 0; kind < 10; ++kind)
     for (int64_t count : {0, 1, 7, 8, 16, 33}) {
       const dsb::ActivationOptions options = {static_cast<dsb::Activation>(kind), 0.2f, 1.25f, kind % 2 ? 2.0f : -1.0f};
       const std::vector<float> x = draw(count), bias = draw(count ? count : 1);

@@ -80,7 +80,7 @@ def _cases():
     x, f = array(0, 3, 5, 17, 33), ops.setup_filter([1, 3, 3, 1])
     yield "UpFirDn2d", {"x": x, "taps": f}, (), {"up": [2, 2], "padding": [2, 1, 2, 1], "gain": 4.0}
     yield "UpFirDn2d", {"x": x, "taps": array(1, 9)}, ("taps",), {"down": [2, 3], "padding": [4, -1, 4, 4]}
-    for act in ("linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu", "softplus", "swish"):
+    for act in ("linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu", "softplus", "swish", "gelu"):
         yield "BiasAct", {"x": x, "b": array(2, 5)}, (), {"act": act, "clamp": 1.5}
         yield "BiasAct", {"x": x, "b": None}, (), {"act": act}
     for up, down in ((1, 1), (2, 1), (1, 2)):

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+from .layers import gelu
+
 
 def upfirdn2d(x, f, up, down, padding, flip_filter, gain):
     """Insert, pad or crop, correlate with the turned taps, decimate; the axes one after the other for 1-D taps."""
@@ -75,6 +77,7 @@ ACTIVATIONS = {
     "selu": lambda v, a: _SELU_SCALE * np.where(v < 0, _SELU_ALPHA * np.expm1(np.minimum(v, 0)), v),
     "softplus": lambda v, a: np.logaddexp(0, v),
     "swish": lambda v, a: v / (1 + np.exp(-v)),
+    "gelu": lambda v, a: gelu(v),
 }
 
 
