@@ -26,10 +26,11 @@ struct Conv1dLayer::Tiling {
 
 Conv1dLayer::Tiling Conv1dLayer::tiling(int64_t length) const {
   Tiling t = {};
-  t.kind = spec_.algorithm == Algorithm::toom4x5 ? Toom::f4x5 : Toom::f8x13;
-  t.outputs = t.kind == Toom::f4x5 ? 4 : 8;
-  t.reads = t.kind == Toom::f4x5 ? 8 : 20;
-  t.points = t.kind == Toom::f4x5 ? 8 : 32;
+  const bool four = spec_.algorithm == Algorithm::toom4x5, six = spec_.algorithm == Algorithm::toom6x5;
+  t.kind = four ? Toom::f4x5 : six ? Toom::f6x5 : Toom::f8x13;
+  t.outputs = four ? 4 : six ? 6 : 8;
+  t.reads = four ? 8 : six ? 10 : 20;
+  t.points = points();
   const int64_t out = out_length(length);
   if (spec_.repetition == 1) {
     t.first = -spec_.padding;

@@ -46,9 +46,10 @@ std::vector<Pulse2PulseNetwork::Bundle> Pulse2PulseNetwork::bundles(int64_t coun
 // The encoder's first layers set the error of the whole: two stay direct. The two in the middle work on two and ten
 // positions, too few for tiles. docs/kernels.md has the figures.
 Algorithm Pulse2PulseNetwork::algorithm(int k) {
-  constexpr Algorithm direct = Algorithm::direct, toom = Algorithm::toom4x5, nested = Algorithm::toom8x13;
-  constexpr Algorithm plan[kLayers] = {direct, direct, nested, toom,   toom, direct,
-                                       direct, toom,   toom,   nested, toom, nested};
+  constexpr Algorithm direct = Algorithm::direct, four = Algorithm::toom4x5, six = Algorithm::toom6x5,
+                      nested = Algorithm::toom8x13;
+  constexpr Algorithm plan[kLayers] = {direct, direct, nested, four,   four, direct,
+                                       direct, six,    six,    nested, four, nested};
   return plan[k];
 }
 
