@@ -13,7 +13,8 @@ constexpr int64_t kChunkBytes = 256 << 10;  // direct: input that stays in the s
 
 }  // namespace
 
-ChannelBlock::ChannelBlock(Layout layout, int64_t channels, int64_t more_channels, int64_t length, int64_t halo)
+ChannelBlock::ChannelBlock(Layout layout, int64_t channels, int64_t more_channels, int64_t length, int64_t halo,
+                           int64_t copies)
     : layout_(layout), channels_{channels, more_channels}, length_(length), halo_(halo) {
   const int64_t width = lanes(), positions = length + 2 * halo;
   for (int k = 0; k < 2; ++k) units_[k] = layout == Layout::lanes ? channels_[k] : padded(channels_[k]) / width;
@@ -21,14 +22,16 @@ ChannelBlock::ChannelBlock(Layout layout, int64_t channels, int64_t more_channel
   // A row is never a whole number of pages: rows a power of two apart would fall on the same lines of the caches.
   unit_ = layout == Layout::lanes ? positions * width + 16 : width;
   step_ = layout == Layout::lanes ? width : units * width;
-  memory_.assign(static_cast<size_t>(layout == Layout::lanes ? units * unit_ : positions * step_), 0.0f);
+  copy_ = (layout == Layout::lanes ? units * unit_ : positions * step_) + 16;
+  memory_.assign(static_cast<size_t>(copies * copy_), 0.0f);
 }
 
-ChannelView ChannelBlock::part(int begin, int end) {
+ChannelView ChannelBlock::part(int64_t copy, int begin, int end) {
   int64_t before = 0, units = 0;
   for (int k = 0; k < begin; ++k) before += units_[k];
   for (int k = begin; k < end; ++k) units += units_[k];
-  ChannelView view = {layout_, memory_.data() + before * unit_ + halo_ * step_, unit_, step_, units, length_, {}};
+  ChannelView view = {
+      layout_, memory_.data() + copy * copy_ + before * unit_ + halo_ * step_, unit_, step_, units, length_, {}};
   if (layout_ == Layout::lanes) {
     view.runs.push_back({0, units, unit_});
   } else {
@@ -97,41 +100,66 @@ void Conv1dLayer::run_direct(const std::vector<Slot>& slots) const {
     // Taps that meet the halo would add zeros: positions at the ends leave them out.
     const int64_t begin = std::clamp<int64_t>(ceil_divide(-p.first, spec_.stride), 0, count);
     const int64_t end = std::clamp<int64_t>(floor_divide(length - p.first - p.taps, spec_.stride) + 1, begin, count);
-    const auto alone = [&](int64_t o, int64_t t) {
-      const int64_t at = t * spec_.stride + p.first, first = std::min(p.taps, std::max<int64_t>(0, -at));
-      const int64_t last = std::min(p.taps, length - at);
-      for (const Slot& slot : slots) sums(slot, phase, o, t, t + 1, first, std::max<int64_t>(0, last - first));
-    };
     for (int64_t o = 0; o < spec_.out_channels; o += kChannelBlock) {
-      for (int64_t t = 0; t < begin; ++t) alone(o, t);
-      for (int64_t t = end; t < count; ++t) alone(o, t);
+      for (int64_t t = 0; t < begin; ++t) alone(slots, phase, o, t);
+      for (int64_t t = end; t < count; ++t) alone(slots, phase, o, t);
     }
     for (const Slot& slot : slots)
       for (int64_t t = begin; t < end; t += chunk)
-        for (int64_t o = 0; o < spec_.out_channels; o += kChannelBlock)
-          sums(slot, phase, o, t, std::min(t + chunk, end), 0, p.taps);
+        for (int64_t o = 0; o < spec_.out_channels; o += kChannelBlock) {
+          Product tiles = product(slot, phase, o, p.taps);
+          tiles.tiles = std::min(chunk, end - t), tiles.tile_step = spec_.stride * slot.in->step;
+          tiles.out_tile = spec_.repetition * slot.out->step;
+          sums(slot, phase, o, t, 0, tiles);
+        }
   }
   for (const Slot& slot : slots)
     for (int64_t o = 0; o < spec_.out_channels; o += kChannelBlock) activate(*slot.out, o, 0, slot.out->length, true);
 }
 
-// Sums of block `o` at positions [begin, end) of a phase over taps [first_tap, first_tap + taps).
-void Conv1dLayer::sums(const Slot& slot, int64_t phase, int64_t o, int64_t begin, int64_t end, int64_t first_tap,
-                       int64_t taps) const {
+Product Conv1dLayer::product(const Slot& slot, int64_t phase, int64_t o, int64_t taps) const {
+  Product product = {};
+  product.runs = slot.in->runs.data(), product.run_count = static_cast<int64_t>(slot.in->runs.size());
+  product.taps = taps, product.tap_step = slot.in->step;
+  product.weight_step = phases_[static_cast<size_t>(phase)].taps * kChannelBlock;
+  product.rows = std::min(kChannelBlock, spec_.out_channels - o);
+  product.out_row = slot.out->unit;
+  return product;
+}
+
+// Sums of block `o` at positions [begin, end) of a phase over taps [first_tap, first_tap + taps); `product` says how
+// many tiles that are and where.
+void Conv1dLayer::sums(const Slot& slot, int64_t phase, int64_t o, int64_t begin, int64_t first_tap,
+                       const Product& product) const {
   const Kernels& k = kernels();
   const ChannelView &in = *slot.in, &out = *slot.out;
   const Phase& p = phases_[static_cast<size_t>(phase)];
-  Product product = {};
-  product.runs = in.runs.data(), product.run_count = static_cast<int64_t>(in.runs.size());
-  product.taps = taps, product.tap_step = in.step, product.weight_step = p.taps * kChannelBlock;
-  product.tiles = end - begin, product.tile_step = spec_.stride * in.step;
-  product.rows = std::min(kChannelBlock, spec_.out_channels - o);
-  product.out_row = out.unit, product.out_tile = spec_.repetition * out.step;
   const float* from = in.first + (begin * spec_.stride + p.first + first_tap) * in.step;
   const float* weight = packed_ + p.at + (o * spec_.in_channels * p.taps + first_tap * kChannelBlock);
   const bool by_lanes = in.layout == Layout::lanes;
   float* to = out.first + (by_lanes ? o * out.unit : o) + (begin * spec_.repetition + phase) * out.step;
   (by_lanes ? k.product_lanes : k.product_channels)(product, from, weight, to);
+}
+
+// One position of all slots, without the taps that meet the halo. Slots that are equally far apart are tiles.
+void Conv1dLayer::alone(const std::vector<Slot>& slots, int64_t phase, int64_t o, int64_t position) const {
+  const Phase& p = phases_[static_cast<size_t>(phase)];
+  const int64_t at = position * spec_.stride + p.first, first = std::min(p.taps, std::max<int64_t>(0, -at));
+  const int64_t last = std::min(p.taps, slots.front().in->length - at), taps = std::max<int64_t>(0, last - first);
+  for (size_t begin = 0; begin < slots.size();) {
+    Product tiles = product(slots[begin], phase, o, taps);
+    size_t end = begin + 1;
+    if (end < slots.size()) {
+      tiles.tile_step = slots[end].in->first - slots[begin].in->first;
+      tiles.out_tile = slots[end].out->first - slots[begin].out->first;
+      while (end < slots.size() && slots[end].in->first - slots[end - 1].in->first == tiles.tile_step &&
+             slots[end].out->first - slots[end - 1].out->first == tiles.out_tile)
+        ++end;
+    }
+    tiles.tiles = static_cast<int64_t>(end - begin);
+    sums(slots[begin], phase, o, position, first, tiles);
+    begin = end;
+  }
 }
 
 int64_t Conv1dLayer::halo(int64_t length) const {

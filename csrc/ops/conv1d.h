@@ -26,16 +26,18 @@ struct ChannelView {
 // Channels with a zeroed halo of positions on both sides. Two groups of channels may be put side by side.
 class ChannelBlock {
  public:
-  ChannelBlock(Layout layout, int64_t channels, int64_t more_channels, int64_t length, int64_t halo);
-  ChannelView view() { return part(0, 2); }
-  ChannelView first_group() { return part(0, 1); }
-  ChannelView second_group() { return part(1, 2); }
+  // `copies` of all that, equally far apart.
+  ChannelBlock(Layout layout, int64_t channels, int64_t more_channels, int64_t length, int64_t halo,
+               int64_t copies = 1);
+  ChannelView view(int64_t copy = 0) { return part(copy, 0, 2); }
+  ChannelView first_group(int64_t copy = 0) { return part(copy, 0, 1); }
+  ChannelView second_group(int64_t copy = 0) { return part(copy, 1, 2); }
 
  private:
-  ChannelView part(int begin, int end);
+  ChannelView part(int64_t copy, int begin, int end);
 
   Layout layout_;
-  int64_t channels_[2], units_[2], length_, halo_, unit_, step_;
+  int64_t channels_[2], units_[2], length_, halo_, unit_, step_, copy_;
   LargeVector memory_;
 };
 
@@ -109,8 +111,9 @@ class Conv1dLayer {
   Tiling tiling(int64_t length) const;
   int64_t halo_of_tiles(int64_t length) const;
   void run_direct(const std::vector<Slot>& slots) const;
-  void sums(const Slot& slot, int64_t phase, int64_t o, int64_t begin, int64_t end, int64_t first_tap,
-            int64_t taps) const;
+  void alone(const std::vector<Slot>& slots, int64_t phase, int64_t o, int64_t position) const;
+  Product product(const Slot& slot, int64_t phase, int64_t o, int64_t taps) const;
+  void sums(const Slot& slot, int64_t phase, int64_t o, int64_t begin, int64_t first_tap, const Product& product) const;
   void run_bf16(const ChannelView& in, const ChannelView& out) const;
   void run_toom(const std::vector<Slot>& slots, Scratch& scratch) const;
   void activate(const ChannelView& out, int64_t o, int64_t begin, int64_t end, bool with_bias) const;

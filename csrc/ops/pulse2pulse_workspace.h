@@ -20,7 +20,10 @@ class Pulse2PulseNetwork::Workspace {
   void reserve(size_t groups);
   // What layer k reads and writes for each of the first `groups`.
   std::vector<Conv1dLayer::Slot> slots(int k, size_t groups) const;
-  Conv1dLayer::Slot slot(int k, size_t group) const { return {&at(k, group).in, &at(k + 1, group).out}; }
+  Conv1dLayer::Slot slot(int k, size_t group) const {
+    return {&buffers_[static_cast<size_t>(k)].in[group_of(k, group)],
+            &buffers_[static_cast<size_t>(k) + 1].out[group_of(k + 1, group)]};
+  }
 
   const Layout layout;
   const int64_t length;
@@ -29,17 +32,16 @@ class Pulse2PulseNetwork::Workspace {
  private:
   struct Buffer {
     std::unique_ptr<ChannelBlock> block;  // null where it is a part of another
-    ChannelView in, out;                  // as the layer that reads it and the one that writes it see it
+    std::vector<ChannelView> in, out;     // [group], as the layer that reads it and the one that writes it see it
   };
-  using Buffers = std::vector<Buffer>;  // [k]: the input of layer k; the last is the signal
 
-  void make(Buffers& buffers, int k) const;
-  const Buffer& at(int k, size_t group) const;
+  void make(int k, size_t groups);
+  static size_t group_of(int k, size_t group);
 
   const std::vector<Conv1dLayer>& layers_;
   std::vector<int64_t> lengths_, halos_;
-  Buffers shared_;
-  std::vector<Buffers> groups_;
+  size_t groups_ = 0;
+  std::vector<Buffer> buffers_;  // [k]: the input of layer k; the last is the signal
 };
 
 }  // namespace dsb
