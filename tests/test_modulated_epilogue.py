@@ -8,7 +8,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from references import stylegan_ops as exact
-from references.numbers import IMPLS, close, random
+from references.arrays import IMPLS, close, random
 
 import dsb_fast
 from dsb_fast import _kernels, ops

@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto
 from references import ort_graphs
-from references.numbers import identical, random
+from references.arrays import identical, random
 
 from dsb_fast import _kernels, ops
 from dsb_fast._library import has_library
@@ -130,14 +130,15 @@ def test_uint8_image(shape, levels, threads):
 
 @few
 @given(
-    st.integers(0, 3), channels, channels, sizes, st.sampled_from([(1, 1), (2, 1), (1, 2)]), st.booleans(),
-    st.booleans(), st.booleans(), st.sampled_from([0.0, 1.0, -0.5]), threads,
+    st.integers(0, 3), channels, channels, sizes, st.sampled_from([(1, 1), (2, 1), (1, 2)]),
+    st.sampled_from(["", "x", "styles"]), st.booleans(), st.booleans(), st.sampled_from([0.0, 1.0, -0.5]), threads,
 )  # fmt: skip
 def test_modulated_conv2d_with_all_its_inputs(
     n, i, o, size, factors, shared, with_gain, with_residual, offset, threads
 ):
     (up, down), f = factors, ops.setup_filter([1, 3, 3, 1])
-    x, weight, styles = random(0, 1 if shared else n, i, size, size + 1), random(1, o, i, 3, 3), random(2, n, i)
+    x, weight = random(0, 1 if shared == "x" else n, i, size, size + 1), random(1, o, i, 3, 3)
+    styles = random(2, 1 if shared == "styles" else n, i)
     result = [s * up // down for s in x.shape[2:]]
     assume(min(result) > 0)
     noise, noise_gain = random(3, n, 1, *result), random(4, o) if with_gain else None
@@ -148,9 +149,10 @@ def test_modulated_conv2d_with_all_its_inputs(
     got = ort_graphs.run(
         "ModulatedConv2d", inputs, ["weight", "filter"], threads, padding=[1] * 4, style_offset=offset, **how
     )
-    every = np.repeat(x, n, axis=0) if shared else x
+    every = np.repeat(x, n, axis=0) if shared == "x" else x
+    each = np.repeat(styles, n, axis=0) if shared == "styles" else styles
     expected = ops.modulated_conv2d(
-        every, weight, styles, noise, resample_filter=f, padding=1, noise_gain=noise_gain, bias=bias,
+        every, weight, each, noise, resample_filter=f, padding=1, noise_gain=noise_gain, bias=bias,
         residual=residual, style_offset=offset, **how, impl="native",
     )  # fmt: skip
     identical(got, expected)

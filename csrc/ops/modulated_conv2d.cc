@@ -152,14 +152,15 @@ void modulated_conv2d(const float* x, const Shape4& shape, const float* weight, 
                       const ModulatedConv& conv, const Threads& threads, float* out) {
   const Plan plan = make_plan(shape, conv);
   std::vector<float> storage;
-  styles = offset_styles(styles, shape.n * shape.c, conv, storage);
+  styles = offset_styles(styles, (conv.styles_per_sample ? shape.n : 1) * shape.c, conv, storage);
   std::vector<double> made;
   if (conv.demodulate && !conv.energies) made = filter_energies(weight, conv.weight);
   const double* energies = conv.energies ? conv.energies : made.data();
   const bool across = shape.n >= static_cast<int64_t>(threads.count());  // a sample a thread, or all on each sample
   const int64_t x_step = conv.x_per_sample ? shape.c * shape.h * shape.w : 0;
+  const int64_t style_step = conv.styles_per_sample ? shape.c : 0;
   parallel_for(static_cast<uint64_t>(shape.n), across ? threads : Threads(1), [&](uint64_t n) {
-    convolve_sample(x + n * x_step, shape, weight, nullptr, styles + n * shape.c, static_cast<int64_t>(n), energies,
+    convolve_sample(x + n * x_step, shape, weight, nullptr, styles + n * style_step, static_cast<int64_t>(n), energies,
                     conv, plan, across ? Threads(1) : threads, out + n * plan.result.size());
   });
 }
@@ -168,7 +169,7 @@ void modulated_conv2d(const bfloat16* x, const Shape4& shape, const bfloat16* we
                       const ModulatedConv& conv, const Threads& threads, bfloat16* out) {
   const Plan plan = make_plan(shape, conv);
   std::vector<float> storage;
-  styles = offset_styles(styles, shape.n * shape.c, conv, storage);
+  styles = offset_styles(styles, (conv.styles_per_sample ? shape.n : 1) * shape.c, conv, storage);
   const Kernels& k = kernels();
   const std::vector<bfloat16_pair> pairs = packed_pairs(weight, conv.weight);
   std::vector<double> made;
@@ -180,11 +181,12 @@ void modulated_conv2d(const bfloat16* x, const Shape4& shape, const bfloat16* we
   const double* energies = conv.energies ? conv.energies : made.data();
   const bool across = shape.n >= static_cast<int64_t>(threads.count());
   const int64_t x_step = conv.x_per_sample ? shape.c * shape.h * shape.w : 0;
+  const int64_t style_step = conv.styles_per_sample ? shape.c : 0;
   parallel_for(static_cast<uint64_t>(shape.n), across ? threads : Threads(1), [&](uint64_t n) {
     std::vector<float> in(static_cast<size_t>(shape.c * shape.h * shape.w));
     std::vector<float> result(static_cast<size_t>(plan.result.size()));
     k.widen_bf16(x + n * x_step, in.size(), in.data());
-    convolve_sample(in.data(), shape, nullptr, &pairs, styles + n * shape.c, static_cast<int64_t>(n), energies, conv,
+    convolve_sample(in.data(), shape, nullptr, &pairs, styles + n * style_step, static_cast<int64_t>(n), energies, conv,
                     plan, across ? Threads(1) : threads, result.data());
     k.round_bf16(result.data(), result.size(), out + n * result.size());
   });

@@ -20,6 +20,7 @@ struct ModulatedConv {
   const float* bias = nullptr;        // [out channels]
   const float* residual = nullptr;    // [N, out channels, H, W], added last
   bool x_per_sample = true;           // false: x is one image for all samples
+  bool styles_per_sample = true;      // false: styles is [1, in channels], for all samples
   ActivationOptions activation = {Activation::linear, 0.0f, 1.0f, -1.0f};
   const double* energies = nullptr;  // filter_energies() of the weight; null: made in every call that needs them
 };

@@ -1,8 +1,8 @@
 // ModulatedConv2d: the convolution of StyleGAN2 with resampling, noise, bias, activation, gain and clamp.
 //
-// Inputs: x [N, I, H, W], or [1, I, H, W] for one image that all samples share; weight [O, I, h, w], constant; styles
-// [N, I]; and, each of which may be left out, noise [N, 1, H', W'] or [H', W'], bias [O], filter (of the resampling, as
-// setup_filter makes it; constant), noise_gain [O] (multiplied into the noise), residual [N, O, H', W'] (added last).
+// Inputs: x [N, I, H, W]; weight [O, I, h, w], constant; styles [N, I]; and, each of which may be left out, noise [N,
+// 1, H', W'] or [H', W'], bias [O], filter (of the resampling, as setup_filter makes it; constant), noise_gain [O]
+// (multiplied into the noise), residual [N, O, H', W'] (added last). All samples share an x or styles of one.
 // Attributes, all optional: up, down (1); padding [left, right, top, bottom] on the enlarged image (0); demodulate (1);
 // flip_weight (1, a correlation); style_offset (0.0, added to the styles); act, alpha, gain, clamp as BiasAct. Output:
 // y [N, O, H', W'].
@@ -59,14 +59,17 @@ class ModulatedConv2d {
     ModulatedConv conv = conv_;
     for (Filter& filter : conv.filters) filter.taps = taps_.data();
     conv.energies = conv.demodulate ? energies_.data() : nullptr;
-    if (in.n == 1 && styles.shape.size() == 2) {
+    const int64_t samples = styles.shape.size() == 2 ? styles.shape[0] : in.n;
+    if (samples == 1) {
+      conv.styles_per_sample = false;
+    } else if (in.n == 1) {
       conv.x_per_sample = false;
-      in.n = styles.shape[0];
-      given = {in.n ? 1 : 0, 1, 1, static_cast<int64_t>(x.count + styles.count)};
+      in.n = samples;
+      given = {samples ? 1 : 0, 1, 1, static_cast<int64_t>(x.count + styles.count)};
     }
     const Shape4 shape = modulated_conv2d_shape(in, conv);
     check_growth(kName, given, modulated_conv2d_largest(in, conv));
-    if (styles.shape != Dimensions{in.n, in.c})
+    if (styles.shape != Dimensions{samples, in.c} || (conv.styles_per_sample && samples != in.n))
       refuse("styles is " + text(styles.shape) + ", x is " + text(x.shape) + " and needs " +
              text(Dimensions{in.n, in.c}));
     const Dimensions made = {shape.n, shape.c, shape.h, shape.w};

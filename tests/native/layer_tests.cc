@@ -214,6 +214,12 @@ void test_whole_layers() {
   same_bits(9 * 3 * 5 * 6, "modulated_conv2d of one image for all samples", [&](unsigned threads, float* out) {
     dsb::modulated_conv2d(alone.data(), {9, 24, 5, 6}, weight.data(), matrix.data(), modulated, threads, out);
   });
+  const std::vector<float> style = draw(24);
+  modulated.x_per_sample = true;
+  modulated.styles_per_sample = false;
+  same_bits(2 * 3 * 33 * 67, "modulated_conv2d of one style for all samples", [&](unsigned threads, float* out) {
+    dsb::modulated_conv2d(x.data(), s, weight.data(), style.data(), modulated, threads, out);
+  });
 }
 
 void test_styles_and_noise() {

@@ -1,12 +1,13 @@
 """Graphs of one operator of domain dsb_fast, and sessions that run them.
 
-Run as a program, it prints a digest of each operator's answers and counts the broken graphs that are refused: .ci/ort
-compares what two ONNX Runtimes say.
+Run as a program, it prints a digest of each operator's answers and of images of the GI-tract generator, and counts the
+broken graphs that are refused: .ci/ort compares what two ONNX Runtimes say.
 """
 
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -125,6 +126,17 @@ def _layer_cases(x):
     yield "Uint8Image", {"image": x}, (), {"scale": 255.0, "offset": 0.5}
 
 
+def _image_digest(file: Path) -> str:
+    """Of the image that the fused generator makes of the styles in a golden file."""
+    from dsb_fast.export import lucid_graph
+
+    with np.load(file, allow_pickle=False) as stored:
+        golden = dict(stored)
+    graph = lucid_graph.build_fused_synthesis({k[2:]: golden[k] for k in golden if k.startswith("G.")})
+    inputs = {"w": golden["styles_S"], "noise": golden["noise"][..., 0]}
+    return hashlib.sha256(session(graph.SerializeToString()).run(None, inputs)[0]).hexdigest()
+
+
 def main() -> None:
     """Digests on standard output."""
     from ort_broken import BROKEN, refusal
@@ -136,6 +148,8 @@ def main() -> None:
         digests.setdefault(op, hashlib.sha256()).update(one)
     for op, digest in sorted(digests.items()):
         print(op, digest.hexdigest())
+    for file in sorted((Path(__file__).parents[1] / "data/lucid").glob("*.npz")):
+        print(file.stem, _image_digest(file))
     for name, case in BROKEN.items():
         assert refusal(*case), f"{name} is not refused"
     print("broken graphs refused:", len(BROKEN))
