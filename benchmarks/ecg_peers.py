@@ -31,37 +31,18 @@ def microvolts(signal: np.ndarray) -> np.ndarray:
 
 
 class DsbFast:
-    """``Generator.stream`` with its defaults."""
+    """``Generator.stream`` with its defaults, or on one thread."""
 
-    setting = "defaults"
-
-    def __init__(self, generator):
-        self._generator = generator
+    def __init__(self, generator, threads: int | None = None):
+        self._generator, self._threads = generator, threads
+        self.setting = "defaults" if threads is None else f"{threads} thread"
 
     def signal(self, noise):
         return self._generator.run(noise=noise)["signal"]
 
     def run(self, count):
-        for _ in self._generator.stream(count, seed=0):
+        for _ in self._generator.batches(0, 0, count, self._generator.model.options(), threads=self._threads):
             pass
-
-
-class Fused:
-    """The compiled network, groups of 16 samples on one thread a core; noise and conversion on the same threads."""
-
-    setting = "one thread a core, batch 16"
-
-    def __init__(self, network):
-        from dsb_fast import _fused
-
-        self._network = _fused.compile_network(network)
-
-    def signal(self, noise):
-        return self._network.run(noise)
-
-    def run(self, count):
-        with ThreadPoolExecutor(cores()) as pool:
-            list(pool.map(lambda first: microvolts(self._network.run(draw(first, 16), 1)), range(0, count, 16)))
 
 
 class OnnxRuntime:
@@ -100,20 +81,20 @@ def onnx_runtime(graph: bytes) -> list[OnnxRuntime]:
 
 
 class OpenVino:
-    """OpenVINO's throughput mode in float32: a static batch, as many asynchronous requests as it asks for."""
+    """OpenVINO's throughput mode: a static batch, as many asynchronous requests as it asks for."""
 
-    def __init__(self, graph: bytes, batch: int):
+    def __init__(self, graph: bytes, batch: int, precision: str = "f32", hint: str = "THROUGHPUT"):
         import openvino
 
         core = openvino.Core()
         model = core.read_model(graph)
         model.reshape([batch, *SHAPE])
-        settings = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}
+        settings = {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": precision}
         self._model = core.compile_model(model, "CPU", settings)
         self._queue = openvino.AsyncInferQueue(self._model)
         self._queue.set_callback(self._done)
         self._batch, self._made = batch, 0
-        self.setting = f"THROUGHPUT, {len(self._queue)} requests, batch {batch}"
+        self.setting = f"{hint}, {len(self._queue)} requests, batch {batch}"
 
     def signal(self, noise):
         request = self._model.create_infer_request()
@@ -133,9 +114,9 @@ class OpenVino:
             raise RuntimeError(f"OpenVINO finished {self._made} of {count} samples")
 
 
-def openvino(graph: bytes) -> list[OpenVino]:
+def openvino(graph: bytes, precision: str = "f32") -> list[OpenVino]:
     """Every batch size."""
-    return [OpenVino(graph, batch) for batch in BATCHES]
+    return [OpenVino(graph, batch, precision) for batch in BATCHES]
 
 
 class Torch:

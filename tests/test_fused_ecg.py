@@ -42,7 +42,7 @@ def _conv1d(x, weight, bias, stride, repetition, padding, activation, slope):
     return np.where(y < 0, y * slope, y) if activation == "lrelu" else functions[activation](y)
 
 
-MOST_TAPS = {"direct": 99, "toom4x5": 5, "toom8x13": 13}  # of a filter
+MOST_TAPS = {"direct": 99, "toom4x5": 5, "toom6x5": 5, "toom8x13": 13}  # of a filter
 
 
 @given(

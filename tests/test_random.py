@@ -49,6 +49,12 @@ def test_uniform_range_is_rounded_step_by_step(seed, low, width):
     ).all()
 
 
+@pytest.mark.parametrize("high", [1e-44, 3e-39, 2.0**-126, 2.0**-103, 2.0**-102, 3e38])
+def test_uniform_range_of_extreme_width(high):
+    got = random.uniform(3, 5, 1, 999, 0, 0.0, high)[0]
+    assert (got == philox.uniform(3, 5, 0, 999, 0.0, high)).all()
+
+
 @given(seeds, st.integers(0, 2**64 - 2), st.integers(1, 4099))
 @settings(max_examples=40, deadline=None)
 def test_normal_agrees_with_libm(seed, index, count):

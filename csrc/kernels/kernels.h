@@ -67,8 +67,9 @@ struct Product {
 
 // Toom-Cook convolutions of one dimension: a tile of outputs from sums of products at evaluation points.
 //   f4x5:  F(4,5), points 0, 1, -1, 2, -2, 1/2, -1/2 and infinity; 4 outputs from 8 inputs, up to 5 taps
+//   f6x5:  F(6,5), the same points and 4, -4; 6 outputs from 10 inputs
 //   f8x13: F(2,3) of F(4,5), taps in groups of 4, 4 and up to 5; 8 outputs from 20 inputs, 32 points
-enum class Toom { f4x5, f8x13 };
+enum class Toom { f4x5, f6x5, f8x13 };
 struct ToomForward {
   Toom kind;
   int64_t units, in_unit, in_step;  // in_step: from one input of a tile to the next

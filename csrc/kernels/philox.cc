@@ -16,25 +16,42 @@ struct Words {
   U64 w0, w1, w2, w3;
 };
 
-inline Words philox(const PhiloxRange& range, U64 c0, U64 c2, U64 c3) {
-  const U64 m0 = set_u64(0xD2511F53u), m1 = set_u64(0xCD9E8D57u);
-  U64 c1 = set_u64(range.stream);
-  uint32_t k0 = static_cast<uint32_t>(range.seed), k1 = static_cast<uint32_t>(range.seed >> 32);
-  for (int round = 0; round < 10; ++round) {
-    const U64 p0 = mul_low32(c0, m0), p1 = mul_low32(c2, m1);
-    c0 = bit_xor(bit_xor(shift_right<32>(p1), c1), set_u64(k0));
-    c2 = bit_xor(bit_xor(shift_right<32>(p0), c3), set_u64(k1));
-    c1 = p1;
-    c3 = p0;
-    k0 += 0x9E3779B9u;
-    k1 += 0xBB67AE85u;
+// The keys of the ten rounds.
+struct Keys {
+  U64 k0[10], k1[10];
+};
+
+inline Keys keys_of(uint64_t seed) {
+  Keys keys;
+  uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
+  for (int round = 0; round < 10; ++round, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u) {
+    keys.k0[round] = set_u64(k0);
+    keys.k1[round] = set_u64(k1);
   }
-  return {c0, c1, c2, c3};
+  return keys;
 }
 
-inline Words philox(const PhiloxRange& range, uint32_t block) {
-  return philox(range, add(set_u64(block), iota_u64()), set_u64(range.index & kMask32), set_u64(range.index >> 32));
+// C independent sets of counters: one alone would wait for its own products most of the time.
+template <int C>
+inline void philox(const Keys& keys, Words* w) {
+  const U64 m0 = set_u64(0xD2511F53u), m1 = set_u64(0xCD9E8D57u);
+#pragma GCC unroll 10
+  for (int round = 0; round < 10; ++round) {
+    U64 p0[C], p1[C];
+#pragma GCC unroll 8
+    for (int k = 0; k < C; ++k) p0[k] = mul_low32(w[k].w0, m0), p1[k] = mul_low32(w[k].w2, m1);
+#pragma GCC unroll 8
+    for (int k = 0; k < C; ++k) {
+      w[k].w0 = bit_xor(high_halves(p1[k]), w[k].w1, keys.k0[round]);
+      w[k].w2 = bit_xor(high_halves(p0[k]), w[k].w3, keys.k1[round]);
+      w[k].w1 = p1[k];
+      w[k].w3 = p0[k];
+    }
+  }
 }
+
+// Sets of counters side by side: 3, 4, 5, 6 and 8 were tried.
+constexpr int kSets = kFloatLanes > 1 ? 6 : 1;
 
 inline U64 low32(U64 v) { return bit_and(v, set_u64(kMask32)); }
 
@@ -45,7 +62,7 @@ struct Ordered {
 
 inline Ordered in_order(U64 w0, U64 w1, U64 w2, U64 w3) {
   Ordered o;
-  interleave(bit_or(low32(w0), shift_left<32>(w1)), bit_or(low32(w2), shift_left<32>(w3)), &o.first, &o.second);
+  interleave(low_halves(w0, w1), low_halves(w2, w3), &o.first, &o.second);
   return o;
 }
 
@@ -102,55 +119,102 @@ inline Pair box_muller(U64 word_a, U64 word_b) {
           float32_bits(mul(radius, as_f64(bit_xor(sin_bits, sin_sign))))};
 }
 
+// store(words of kLanes counters, kElementsPerStep floats)
 template <typename Store>
 inline void for_each_step(const PhiloxRange& range, float* out, Store store) {
+  constexpr uint64_t all = kSets * kElementsPerStep;
+  const Keys keys = keys_of(range.seed);
+  const auto step = [&](uint32_t block, float* to) {
+    Words w[kSets];
+    for (int k = 0; k < kSets; ++k)
+      w[k] = {add(set_u64(block + static_cast<uint64_t>(k) * kLanes), iota_u64()), set_u64(range.stream),
+              set_u64(range.index & kMask32), set_u64(range.index >> 32)};
+    philox<kSets>(keys, w);
+    for (int k = 0; k < kSets; ++k) store(w[k], to + static_cast<uint64_t>(k) * kElementsPerStep);
+  };
   uint64_t done = 0;
   uint32_t block = range.first_block;
-  for (; done + kElementsPerStep <= range.elements; done += kElementsPerStep, block += kLanes) store(block, out + done);
+  for (; done + all <= range.elements; done += all, block += kSets * kLanes) step(block, out + done);
   if (done < range.elements) {
-    float last[kElementsPerStep];
-    store(block, last);
+    float last[all];
+    step(block, last);
     __builtin_memcpy(out + done, last, (range.elements - done) * sizeof(float));
   }
 }
 
 }  // namespace
 
+namespace {
+
+// span * u = (span * 2^-24) * n for u = n * 2^-24: the product is rounded once either way, if span * 2^-24 is exact.
+// Where it is not, for spans below 2^-102, the values are made in [0, 1) and stretched afterwards.
+struct Stretch {
+  float low, span, step;
+  bool exact;
+};
+
+inline Stretch stretch_of(float low, float span) {
+  const float step = span * 0x1p-24f;
+  if (step * 0x1p24f == span) return {low, span, step, true};
+  return {0.0f, span, 0x1p-24f, false};
+}
+
+inline void finish(const Stretch& stretch, float low, uint64_t count, float* out) {
+  if (stretch.exact) return;
+  for (uint64_t e = 0; e < count; ++e) {
+    const float product = stretch.span * out[e];
+    out[e] = low + product;
+  }
+}
+
+}  // namespace
+
 void philox_uniform(const PhiloxRange& range, float low, float span, float* out) {
-  for_each_step(range, out, [&](uint32_t block, float* to) {
-    const Words w = philox(range, block);
+  const Stretch stretch = stretch_of(low, span);
+  for_each_step(range, out, [&](const Words& w, float* to) {
     const Ordered o = in_order(w.w0, w.w1, w.w2, w.w3);
-    store_uniform(o.first, low, span, to);
-    store_uniform(o.second, low, span, to + 2 * kLanes);
+    store_uniform(o.first, stretch.low, stretch.step, to);
+    store_uniform(o.second, stretch.low, stretch.step, to + 2 * kLanes);
   });
+  finish(stretch, low, range.elements, out);
 }
 
 void philox_uniform_lanes(const PhiloxRange& range, float low, float span, float* out) {
-  constexpr uint64_t half = kFloatLanes / kLanes;  // vectors of counters to a vector of floats
-  U64 low_index[half], high_index[half];           // the even samples, and the odd ones
-  for (uint64_t k = 0; k < half; ++k) {
-    const U64 index = add(set_u64(range.index + k), mul_low32(iota_u64(), set_u64(half)));
+  constexpr int half = static_cast<int>(kFloatLanes / kLanes);  // vectors of counters to a vector of floats
+  constexpr int blocks = kSets / half > 0 ? kSets / half : 1, sets = blocks * half;
+  const Keys keys = keys_of(range.seed);
+  const Stretch stretch = stretch_of(low, span);
+  U64 low_index[half], high_index[half];  // the even samples, and the odd ones
+  for (int k = 0; k < half; ++k) {
+    const U64 index = add(set_u64(range.index + static_cast<uint64_t>(k)), mul_low32(iota_u64(), set_u64(half)));
     low_index[k] = low32(index);
     high_index[k] = shift_right<32>(index);
   }
   uint32_t block = range.first_block;
-  for (uint64_t done = 0; done < range.elements; done += 4, ++block) {
-    Words w[half];
-    for (uint64_t k = 0; k < half; ++k) w[k] = philox(range, set_u64(block), low_index[k], high_index[k]);
-    float* to = out + done * kFloatLanes;
-    const U64 words[4][2] = {
-        {w[0].w0, w[half - 1].w0}, {w[0].w1, w[half - 1].w1}, {w[0].w2, w[half - 1].w2}, {w[0].w3, w[half - 1].w3}};
-    for (uint64_t e = 0; e < 4 && done + e < range.elements; ++e) {
-      float line[2 * kLanes];
-      store_uniform(bit_or(low32(words[e][0]), shift_left<32>(words[e][1])), low, span, line);
-      __builtin_memcpy(to + e * kFloatLanes, line, kFloatLanes * sizeof(float));
+  for (uint64_t done = 0; done < range.elements; done += 4 * blocks, block += blocks) {
+    Words w[sets];
+    for (int k = 0; k < sets; ++k)
+      w[k] = {set_u64(block + static_cast<uint32_t>(k / half)), set_u64(range.stream), low_index[k % half],
+              high_index[k % half]};
+    philox<sets>(keys, w);
+    for (int b = 0; b < blocks; ++b) {
+      const Words &even = w[b * half], &odd = w[b * half + half - 1];
+      const U64 words[4] = {low_halves(even.w0, odd.w0), low_halves(even.w1, odd.w1), low_halves(even.w2, odd.w2),
+                            low_halves(even.w3, odd.w3)};
+      for (int e = 0; e < 4; ++e) {
+        const uint64_t at = done + static_cast<uint64_t>(4 * b + e);
+        if (at >= range.elements) break;
+        float line[2 * kLanes];
+        store_uniform(words[e], stretch.low, stretch.step, line);
+        __builtin_memcpy(out + at * kFloatLanes, line, kFloatLanes * sizeof(float));
+      }
     }
   }
+  finish(stretch, low, range.elements * kFloatLanes, out);
 }
 
 void philox_normal(const PhiloxRange& range, float* out) {
-  for_each_step(range, out, [&](uint32_t block, float* to) {
-    const Words w = philox(range, block);
+  for_each_step(range, out, [&](const Words& w, float* to) {
     const Pair p = box_muller(w.w0, w.w1), q = box_muller(w.w2, w.w3);
     const Ordered o = in_order(p.a, p.b, q.a, q.b);
     store_bits(o.first, to);

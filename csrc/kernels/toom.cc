@@ -1,4 +1,4 @@
-// Transforms of the Toom-Cook convolutions F(4,5) and F(2,3) of F(4,5); docs/kernels.md derives them.
+// Transforms of the Toom-Cook convolutions F(4,5), F(6,5) and F(2,3) of F(4,5); docs/kernels.md derives them.
 #include "kernels/declarations.h"
 #include "kernels/lane_activation.h"
 
@@ -40,6 +40,42 @@ inline void from_points(const F32* m, F32* y) {
   y[3] = plus_times(plus_times(add(d1, m[7]), 8.0f, d2), 0.125f, d3);
 }
 
+// a x^7 + b x^5 + c x^3 + d x, or the same one power up.
+inline F32 four_terms(const F32* x, float a, float b, float c, float d) {
+  return plus_times(plus_times(plus_times(times(a, x[6]), b, x[4]), c, x[2]), d, x[0]);
+}
+
+// Ten neighbouring inputs at the points 0, 1, -1, 2, -2, 1/2, -1/2, 4, -4, infinity.
+inline void at_ten_points(const F32* x, F32* v) {
+  v[0] = plus_times(plus_times(plus_times(plus_times(x[8], 16.0f, x[0]), -21.25f, x[6]), 89.25f, x[4]), -85.0f, x[2]);
+  const auto pair = [&](float point, float a, float b, float c, F32* to) {
+    const F32 even = four_terms(x + 2, 1.0f, a, b, c);
+    const F32 odd = four_terms(x + 1, point, point * a, point * b, point * c);
+    to[0] = add(even, odd);
+    to[1] = sub(even, odd);
+  };
+  pair(1.0f, -20.25f, 69.0f, -16.0f, v + 1);
+  pair(2.0f, -17.25f, 20.25f, -4.0f, v + 3);
+  pair(0.5f, -21.0f, 84.0f, -64.0f, v + 5);
+  pair(4.0f, -5.25f, 5.25f, -1.0f, v + 7);
+  v[9] = plus_times(plus_times(plus_times(plus_times(x[9], 16.0f, x[1]), -21.25f, x[7]), 89.25f, x[5]), -85.0f, x[3]);
+}
+
+// Six outputs from the sums at the ten points.
+inline void from_ten_points(const F32* m, F32* y) {
+  F32 s[4], d[4];
+  for (int k = 0; k < 4; ++k) s[k] = add(m[2 * k + 1], m[2 * k + 2]), d[k] = sub(m[2 * k + 1], m[2 * k + 2]);
+  const auto sum = [&](F32 first, const F32* terms, float two, float half, float four) {
+    return plus_times(plus_times(plus_times(first, two, terms[1]), half, terms[2]), four, terms[3]);
+  };
+  y[0] = sum(add(m[0], s[0]), s, 1.0f, 1.0f, 1.0f);
+  y[1] = sum(d[0], d, 2.0f, 0.5f, 4.0f);
+  y[2] = sum(s[0], s, 4.0f, 0.25f, 16.0f);
+  y[3] = sum(d[0], d, 8.0f, 0.125f, 64.0f);
+  y[4] = sum(s[0], s, 16.0f, 0.0625f, 256.0f);
+  y[5] = sum(add(m[9], d[0]), d, 32.0f, 0.03125f, 1024.0f);
+}
+
 inline void load(const float* from, int64_t step, int count, F32* to) {
   for (int k = 0; k < count; ++k) to[k] = load_f32(from + k * step);
 }
@@ -50,6 +86,15 @@ void forward_4x5(const ToomForward& t, const float* x, float* v) {
     load(x, t.in_step, 8, in);
     at_points(in, out);
     for (int p = 0; p < 8; ++p) store_f32(out[p], v + p * t.v_point);
+  }
+}
+
+void forward_6x5(const ToomForward& t, const float* x, float* v) {
+  for (int64_t tile = 0; tile < t.tiles; ++tile, x += 6 * t.in_step, v += t.v_tile) {
+    F32 in[10], out[10];
+    load(x, t.in_step, 10, in);
+    at_ten_points(in, out);
+    for (int p = 0; p < 10; ++p) store_f32(out[p], v + p * t.v_point);
   }
 }
 
@@ -78,11 +123,17 @@ void forward_8x13(const ToomForward& t, const float* x, float* v) {
 
 template <Toom kind>
 constexpr int outputs() {
-  return kind == Toom::f4x5 ? 4 : 8;
+  return kind == Toom::f4x5 ? 4 : kind == Toom::f6x5 ? 6 : 8;
 }
 
 template <Toom kind>
 inline void results(const float* m, int64_t point, F32* y) {
+  if (kind == Toom::f6x5) {
+    F32 all[10];
+    load(m, point, 10, all);
+    from_ten_points(all, y);
+    return;
+  }
   F32 a[8], b[8];
   if (kind == Toom::f4x5) {
     load(m, point, 8, a);
@@ -140,13 +191,22 @@ inline void inverse_of(const ToomInverse& t, const float* m, const float* bias, 
 }  // namespace
 
 void toom_forward(const ToomForward& t, const float* x, float* v) {
-  for (int64_t u = 0; u < t.units; ++u, x += t.in_unit, v += t.v_unit)
-    t.kind == Toom::f4x5 ? forward_4x5(t, x, v) : forward_8x13(t, x, v);
+  const auto one = t.kind == Toom::f4x5 ? forward_4x5 : t.kind == Toom::f6x5 ? forward_6x5 : forward_8x13;
+  const int64_t per_tile = t.kind == Toom::f4x5 ? 4 : t.kind == Toom::f6x5 ? 6 : 8;
+  const int64_t reads = t.tiles * per_tile + (t.kind == Toom::f8x13 ? 12 : 4);
+  for (int64_t u = 0; u < t.units; ++u, x += t.in_unit, v += t.v_unit) {
+    // A unit's share is too short for the hardware to see a stream in it.
+    if (u + 1 < t.units)
+      for (int64_t k = 0; k < reads; ++k) __builtin_prefetch(x + t.in_unit + k * t.in_step);
+    one(t, x, v);
+  }
 }
 
 void toom_inverse(const ToomInverse& t, const float* m, const float* bias, float* carry, float* out) {
-  t.kind == Toom::f4x5 ? inverse_of<Toom::f4x5>(t, m, bias, carry, out)
-                       : inverse_of<Toom::f8x13>(t, m, bias, carry, out);
+  const auto all = t.kind == Toom::f4x5   ? inverse_of<Toom::f4x5>
+                   : t.kind == Toom::f6x5 ? inverse_of<Toom::f6x5>
+                                          : inverse_of<Toom::f8x13>;
+  all(t, m, bias, carry, out);
 }
 
 }  // namespace DSB_VARIANT

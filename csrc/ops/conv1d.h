@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/large_memory.h"
 #include "kernels/kernels.h"
 
 namespace dsb {
@@ -35,15 +36,16 @@ class ChannelBlock {
 
   Layout layout_;
   int64_t channels_[2], units_[2], length_, halo_, unit_, step_;
-  std::vector<float> memory_;
+  LargeVector memory_;
 };
 
 // How a layer is computed: part of the arithmetic, so never a matter of the machine or the batch.
 //   direct    products of weights and inputs
 //   toom4x5   F(4,5), for up to 5 taps a filter (taps / stride or taps / repetition, rounded up)
+//   toom6x5   F(6,5), likewise
 //   toom8x13  F(2,3) of F(4,5), for up to 13
 //   bfloat16  direct, weights and input rounded to bfloat16; sums, bias and activation stay float32; layout lanes only
-enum class Algorithm { direct, toom4x5, toom8x13, bfloat16 };
+enum class Algorithm { direct, toom4x5, toom6x5, toom8x13, bfloat16 };
 
 struct Conv1dSpec {
   int64_t in_channels, out_channels, taps, padding;
@@ -55,7 +57,7 @@ struct Conv1dSpec {
 
 // Memory that a thread's layers share.
 struct Scratch {
-  std::vector<float> points, sums, carry;
+  LargeVector points, sums, carry;
 };
 
 // A layer with its weights packed for the kernels, blocks of kChannelBlock output channels side by side.
@@ -80,8 +82,12 @@ class Conv1dLayer {
   int64_t out_length(int64_t length) const;
   // Zero positions needed on either side of an input of this length.
   int64_t halo(int64_t length) const;
-  // in must have its halo; out has the same layout and is written within its length.
-  void run(const ChannelView& in, const ChannelView& out, Scratch& scratch) const;
+  // Each slot's input must have its halo; its output has the same layout and is written within its length. All slots
+  // are alike in everything but memory; together they read the weights once.
+  struct Slot {
+    const ChannelView *in, *out;
+  };
+  void run(const std::vector<Slot>& slots, Scratch& scratch) const;
 
  private:
   struct Phase {
@@ -95,14 +101,19 @@ class Conv1dLayer {
   void pack_direct(const float* weight);
   void pack_toom(const float* weight);
   void set_bias(const float* bias);
-  int64_t points() const { return spec_.algorithm == Algorithm::toom4x5 ? 8 : 32; }
-  bool by_points() const { return spec_.algorithm == Algorithm::toom4x5 || spec_.algorithm == Algorithm::toom8x13; }
+  int64_t points() const {
+    return spec_.algorithm == Algorithm::toom4x5 ? 8 : spec_.algorithm == Algorithm::toom6x5 ? 10 : 32;
+  }
+  bool by_points() const { return spec_.algorithm != Algorithm::direct && spec_.algorithm != Algorithm::bfloat16; }
   int64_t phase_count(int64_t phase, int64_t length) const;
   Tiling tiling(int64_t length) const;
-  void run_direct(const ChannelView& in, const ChannelView& out) const;
-  void run_phase(const ChannelView& in, const ChannelView& out, int64_t phase) const;
+  int64_t halo_of_tiles(int64_t length) const;
+  void run_direct(const std::vector<Slot>& slots) const;
+  void sums(const Slot& slot, int64_t phase, int64_t o, int64_t begin, int64_t end, int64_t first_tap,
+            int64_t taps) const;
   void run_bf16(const ChannelView& in, const ChannelView& out) const;
-  void run_toom(const ChannelView& in, const ChannelView& out, Scratch& scratch) const;
+  void run_toom(const std::vector<Slot>& slots, Scratch& scratch) const;
+  void activate(const ChannelView& out, int64_t o, int64_t begin, int64_t end, bool with_bias) const;
   const float* bias_of(Layout layout, int64_t channel) const;
 
   Conv1dSpec spec_;

@@ -12,18 +12,19 @@ namespace dsb {
 namespace {
 
 constexpr int kPoints = 8;
-constexpr double kPoint[kPoints - 1] = {0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5};  // and infinity
+constexpr double kFinite[] = {0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5, 4.0, -4.0};  // the first seven for F(4,5)
 
-// Up to five taps at the eight points, each divided by the product of its point's distances from the others.
-void at_points(const double* taps, double* out) {
-  for (int p = 0; p < kPoints - 1; ++p) {
+// Up to five taps at the first `finite` points, each divided by the product of its point's distances from the others,
+// and at infinity.
+void at_points(const double* taps, int finite, double* out) {
+  for (int p = 0; p < finite; ++p) {
     double value = 0.0, distances = 1.0;
-    for (int j = 4; j >= 0; --j) value = value * kPoint[p] + taps[j];
-    for (int other = 0; other < kPoints - 1; ++other)
-      if (other != p) distances *= kPoint[p] - kPoint[other];
+    for (int j = 4; j >= 0; --j) value = value * kFinite[p] + taps[j];
+    for (int other = 0; other < finite; ++other)
+      if (other != p) distances *= kFinite[p] - kFinite[other];
     out[p] = value / distances;
   }
-  out[kPoints - 1] = taps[4];
+  out[finite] = taps[4];
 }
 
 // Up to 13 taps at the 32 points: groups of 4, 4 and 5, and those at 0, 1, -1 and infinity.
@@ -32,7 +33,7 @@ void at_nested_points(const double* taps, double* out) {
   for (int g = 0; g < 3; ++g) {
     double five[5] = {};
     std::copy(taps + 4 * g, taps + 4 * g + (g == 2 ? 5 : 4), five);
-    at_points(five, group[g]);
+    at_points(five, kPoints - 1, group[g]);
   }
   for (int p = 0; p < kPoints; ++p) {
     const double a = group[0][p], b = group[1][p], c = group[2][p];
@@ -53,7 +54,7 @@ void check(const Conv1dSpec& spec) {
       spec.activation != Activation::lrelu && spec.activation != Activation::tanh)
     throw std::invalid_argument("conv1d: the activation must be linear, relu, lrelu or tanh");
   const bool nested = spec.algorithm == Algorithm::toom8x13;
-  if (!nested && spec.algorithm != Algorithm::toom4x5) return;
+  if (spec.algorithm == Algorithm::direct || spec.algorithm == Algorithm::bfloat16) return;
   if (ceil_divide(spec.taps, std::max(spec.stride, spec.repetition)) > (nested ? 13 : 5))
     throw std::invalid_argument("conv1d: " + std::to_string(spec.taps) + " taps are too many for this algorithm");
   if (spec.repetition != 1 && spec.repetition != 2 && spec.repetition != 5)
@@ -145,7 +146,7 @@ void Conv1dLayer::pack_toom(const float* weight) {
         double taps[13] = {}, values[4 * kPoints];
         const float* from = weight + (o * channels + c) * spec_.taps;
         for (int64_t tap = part, j = 0; tap < spec_.taps; tap += factor, ++j) taps[j] = from[tap];
-        nested ? at_nested_points(taps, values) : at_points(taps, values);
+        nested ? at_nested_points(taps, values) : at_points(taps, static_cast<int>(points()) - 1, values);
         const int64_t filter = spec_.repetition > 1 ? part : 0, signal = spec_.repetition > 1 ? 0 : part;
         float* to = own_.get() + o / kChannelBlock * block + filter * points() * slab +
                     (signal * channels + c) * kChannelBlock + o % kChannelBlock;

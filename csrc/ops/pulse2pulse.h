@@ -17,6 +17,10 @@ class Pulse2PulseNetwork {
 
   // How layer `k` is computed: part of the arithmetic.
   static Algorithm algorithm(int k);
+  // The layer whose output is joined to the input of layer `k`, or -1.
+  static int joined(int k) { return k > 6 && k < kLayers - 1 ? kLayers - 1 - k : -1; }
+  // Layers with few positions and many weights, which several groups go through together.
+  static constexpr int kMiddleBegin = 3, kMiddleEnd = 9;
 
   // Twelve layers in the order of the computation. Throws std::invalid_argument if their channels do not fit.
   explicit Pulse2PulseNetwork(std::vector<Conv1dLayer> layers);
@@ -24,7 +28,7 @@ class Pulse2PulseNetwork {
 
   int64_t leads() const { return layers_.front().spec().in_channels; }
   // noise and signal are [count][leads][length]; length a multiple of 2500. Groups of samples run on `threads`,
-  // each through the whole network, without waiting for each other.
+  // some of them at a time through the whole network, without waiting for others.
   void run(const float* noise, int64_t count, int64_t length, const Threads& threads, float* signal) const;
 
   // Samples start to start + count - 1 of a seed: noise uniform in [-1, 1) drawn from stream 0, the network, and
@@ -37,12 +41,16 @@ class Pulse2PulseNetwork {
 
  private:
   class Workspace;
-  // Parts that `count` samples can be cut into; more workers than that have nothing to do.
-  int64_t groups(int64_t count) const;
+  struct Bundle;
+  static std::vector<Bundle> bundles(int64_t count, unsigned threads);
   std::unique_ptr<Workspace> take(Layout layout, int64_t length) const;
   void give_back(std::unique_ptr<Workspace> space) const;
+  // fill(first sample, samples, view of the noise) and empty(first sample, samples, view of the signal), group by
+  // group.
   template <typename Fill, typename Empty>
-  void run_groups(int64_t count, int64_t length, int64_t worker, int64_t workers, Fill fill, Empty empty) const;
+  void run_bundle(const Bundle& bundle, int64_t length, Fill fill, Empty empty) const;
+  template <typename Fill, typename Empty>
+  void run_all(int64_t count, int64_t length, const Threads& threads, Fill fill, Empty empty) const;
 
   std::vector<Conv1dLayer> layers_;
   mutable std::mutex mutex_;

@@ -32,6 +32,7 @@ Activation activation_of(const std::string& name) {
 Algorithm algorithm_of(const std::string& name) {
   if (name == "direct") return Algorithm::direct;
   if (name == "toom4x5") return Algorithm::toom4x5;
+  if (name == "toom6x5") return Algorithm::toom6x5;
   if (name == "toom8x13") return Algorithm::toom8x13;
   if (name == "bfloat16") return Algorithm::bfloat16;
   throw py::value_error("conv1d: no algorithm is called " + name);
@@ -74,7 +75,8 @@ py::array_t<float> conv1d(const FloatArray& x, const Layer& given, const std::st
   for (int64_t first = 0; first < count; first += together) {
     const int64_t samples = std::min(together, count - first);
     to_view(from + first * layer.spec().in_channels * length, samples, in_block.view());
-    layer.run(in_block.view(), out_block.view(), scratch);
+    const ChannelView in = in_block.view(), result = out_block.view();
+    layer.run({{&in, &result}}, scratch);
     from_view(out_block.view(), samples, to + first * layer.spec().out_channels * out_length);
   }
   return out;

@@ -34,6 +34,11 @@ inline U64 bit_and(U64 a, U64 b) { return {_mm256_and_si256(a.v, b.v)}; }
 inline U64 bit_andnot(U64 a, U64 b) { return {_mm256_andnot_si256(a.v, b.v)}; }
 inline U64 bit_or(U64 a, U64 b) { return {_mm256_or_si256(a.v, b.v)}; }
 inline U64 bit_xor(U64 a, U64 b) { return {_mm256_xor_si256(a.v, b.v)}; }
+inline U64 bit_xor(U64 a, U64 b, U64 c) { return {_mm256_xor_si256(_mm256_xor_si256(a.v, b.v), c.v)}; }
+// High halves moved down; the high halves of the result are not defined.
+inline U64 high_halves(U64 a) { return {_mm256_shuffle_epi32(a.v, 0xF5)}; }
+// Low halves of a in the low halves, low halves of b in the high ones.
+inline U64 low_halves(U64 a, U64 b) { return {_mm256_blend_epi32(a.v, _mm256_slli_epi64(b.v, 32), 0xAA)}; }
 inline U64 mul_low32(U64 a, U64 b) { return {_mm256_mul_epu32(a.v, b.v)}; }
 template <int n>
 inline U64 shift_left(U64 a) {
@@ -68,9 +73,10 @@ inline F64 to_f64(U64 a) {
 inline U64 float32_bits(F64 a) { return {_mm256_cvtepu32_epi64(_mm_castps_si128(_mm256_cvtpd_ps(a.v)))}; }
 
 inline void store_bits(U64 a, float* out) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), a.v); }
-inline void store_uniform(U64 words, float low, float span, float* out) {
-  const __m256 u = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_srli_epi32(words.v, 8)), _mm256_set1_ps(0x1p-24f));
-  _mm256_storeu_ps(out, _mm256_add_ps(_mm256_set1_ps(low), _mm256_mul_ps(_mm256_set1_ps(span), u)));
+// out = low + step * (word >> 8), product and sum rounded one after the other.
+inline void store_uniform(U64 words, float low, float step, float* out) {
+  const __m256 n = _mm256_cvtepi32_ps(_mm256_srli_epi32(words.v, 8));
+  _mm256_storeu_ps(out, _mm256_add_ps(_mm256_set1_ps(low), _mm256_mul_ps(_mm256_set1_ps(step), n)));
 }
 
 inline F32 set_f32(float v) { return {_mm256_set1_ps(v)}; }

@@ -34,6 +34,11 @@ inline U64 bit_and(U64 a, U64 b) { return {_mm512_and_si512(a.v, b.v)}; }
 inline U64 bit_andnot(U64 a, U64 b) { return {_mm512_andnot_si512(a.v, b.v)}; }
 inline U64 bit_or(U64 a, U64 b) { return {_mm512_or_si512(a.v, b.v)}; }
 inline U64 bit_xor(U64 a, U64 b) { return {_mm512_xor_si512(a.v, b.v)}; }
+inline U64 bit_xor(U64 a, U64 b, U64 c) { return {_mm512_ternarylogic_epi64(a.v, b.v, c.v, 0x96)}; }
+// High halves moved down; the high halves of the result are not defined.
+inline U64 high_halves(U64 a) { return {_mm512_shuffle_epi32(a.v, static_cast<_MM_PERM_ENUM>(0xF5))}; }
+// Low halves of a in the low halves, low halves of b in the high ones.
+inline U64 low_halves(U64 a, U64 b) { return {_mm512_mask_blend_epi32(0xAAAA, a.v, _mm512_slli_epi64(b.v, 32))}; }
 inline U64 mul_low32(U64 a, U64 b) { return {_mm512_mul_epu32(a.v, b.v)}; }
 template <int n>
 inline U64 shift_left(U64 a) {
@@ -63,9 +68,10 @@ inline F64 to_f64(U64 a) { return {_mm512_cvtepu64_pd(a.v)}; }
 inline U64 float32_bits(F64 a) { return {_mm512_cvtepu32_epi64(_mm256_castps_si256(_mm512_cvtpd_ps(a.v)))}; }
 
 inline void store_bits(U64 a, float* out) { _mm512_storeu_si512(out, a.v); }
-inline void store_uniform(U64 words, float low, float span, float* out) {
-  const __m512 u = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_srli_epi32(words.v, 8)), _mm512_set1_ps(0x1p-24f));
-  _mm512_storeu_ps(out, _mm512_add_ps(_mm512_set1_ps(low), _mm512_mul_ps(_mm512_set1_ps(span), u)));
+// out = low + step * (word >> 8), product and sum rounded one after the other.
+inline void store_uniform(U64 words, float low, float step, float* out) {
+  const __m512 n = _mm512_cvtepi32_ps(_mm512_srli_epi32(words.v, 8));
+  _mm512_storeu_ps(out, _mm512_add_ps(_mm512_set1_ps(low), _mm512_mul_ps(_mm512_set1_ps(step), n)));
 }
 
 inline F32 set_f32(float v) { return {_mm512_set1_ps(v)}; }

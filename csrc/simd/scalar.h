@@ -32,6 +32,11 @@ inline U64 bit_and(U64 a, U64 b) { return {a.v & b.v}; }
 inline U64 bit_andnot(U64 a, U64 b) { return {~a.v & b.v}; }
 inline U64 bit_or(U64 a, U64 b) { return {a.v | b.v}; }
 inline U64 bit_xor(U64 a, U64 b) { return {a.v ^ b.v}; }
+inline U64 bit_xor(U64 a, U64 b, U64 c) { return {a.v ^ b.v ^ c.v}; }
+// High halves moved down; the high halves of the result are not defined.
+inline U64 high_halves(U64 a) { return {a.v >> 32}; }
+// Low halves of a in the low halves, low halves of b in the high ones.
+inline U64 low_halves(U64 a, U64 b) { return {(a.v & 0xFFFFFFFFu) | b.v << 32}; }
 inline U64 mul_low32(U64 a, U64 b) { return {(a.v & 0xFFFFFFFFull) * (b.v & 0xFFFFFFFFull)}; }
 template <int n>
 inline U64 shift_left(U64 a) {
@@ -75,11 +80,12 @@ inline U64 float32_bits(F64 a) {
 }
 
 inline void store_bits(U64 a, float* out) { __builtin_memcpy(out, &a.v, sizeof a.v); }
-inline void store_uniform(U64 words, float low, float span, float* out) {
+// out = low + step * (word >> 8), product and sum rounded one after the other.
+inline void store_uniform(U64 words, float low, float step, float* out) {
   const uint32_t half[2] = {static_cast<uint32_t>(words.v), static_cast<uint32_t>(words.v >> 32)};
   for (int k = 0; k < 2; ++k) {
-    const float u = static_cast<float>(half[k] >> 8) * 0x1p-24f;
-    out[k] = low + span * u;
+    const float n = static_cast<float>(half[k] >> 8);
+    out[k] = low + step * n;
   }
 }
 

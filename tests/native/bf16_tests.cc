@@ -178,7 +178,8 @@ void test_layers() {
         dsb::ChannelBlock out_block(dsb::Layout::lanes, 6, 0, layer.out_length(length), 0);
         dsb::Scratch scratch;
         dsb::to_view(x.data(), lanes, in_block.view());
-        layer.run(in_block.view(), out_block.view(), scratch);
+        const dsb::ChannelView in = in_block.view(), result = out_block.view();
+        layer.run({{&in, &result}}, scratch);
         outs[bfloat16].resize(static_cast<size_t>(6 * layer.out_length(length) * lanes));
         dsb::from_view(out_block.view(), lanes, outs[bfloat16].data());
       }

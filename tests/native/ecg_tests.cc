@@ -59,7 +59,8 @@ std::vector<float> run_layer(const dsb::Conv1dLayer& layer, dsb::Layout layout, 
     dsb::ChannelBlock in_block(layout, spec.in_channels, 0, length, layer.halo(length));
     dsb::ChannelBlock out_block(layout, spec.out_channels, 0, out_length, 0);
     dsb::to_view(x.data() + first * spec.in_channels * length, samples, in_block.view());
-    layer.run(in_block.view(), out_block.view(), scratch);
+    const dsb::ChannelView in = in_block.view(), result = out_block.view();
+    layer.run({{&in, &result}}, scratch);
     dsb::from_view(out_block.view(), samples, out.data() + first * spec.out_channels * out_length);
   }
   return out;
@@ -70,11 +71,12 @@ void test_layers() {
   for (int64_t rows : {1, 4, 7, 11, 17, 33})
     for (int64_t factor : {1, 2, 5, -2, -5})
       for (int64_t length : {1, 3, 10, 23})
-        for (dsb::Algorithm algorithm : {dsb::Algorithm::direct, dsb::Algorithm::toom4x5, dsb::Algorithm::toom8x13}) {
+        for (dsb::Algorithm algorithm :
+             {dsb::Algorithm::direct, dsb::Algorithm::toom4x5, dsb::Algorithm::toom6x5, dsb::Algorithm::toom8x13}) {
           dsb::Conv1dSpec spec = {3, rows, 7, 4};
           spec.algorithm = algorithm;
           (factor > 0 ? spec.stride : spec.repetition) = factor > 0 ? factor : -factor;
-          if (algorithm == dsb::Algorithm::toom4x5 && factor == 1) spec.taps = 5;
+          if (algorithm != dsb::Algorithm::direct && factor == 1) spec.taps = 5;
           spec.activation = rows % 2 ? dsb::Activation::lrelu : dsb::Activation::tanh;
           spec.slope = 0.1f;
           const std::vector<float> weight = draw(rows * 3 * spec.taps), bias = draw(rows);
