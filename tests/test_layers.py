@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from references import layers as exact
 from references import stylegan_ops
-from references.numbers import IMPLS, close, random
+from references.arrays import IMPLS, close, random
 
 import dsb_fast
 from dsb_fast import _kernels, ops

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from references.numbers import random
+from references.arrays import random
 
 from dsb_fast import _kernels, ops
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from references import lucid_generator
-from references.numbers import IMPLS, close
+from references.arrays import IMPLS, close
 from tolerances import LUCID_IMAGE, OPS
 
 from dsb_fast import _kernels

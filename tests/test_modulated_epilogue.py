@@ -1,4 +1,4 @@
-"""What modulated_conv2d does besides StyleGAN2-ADA's: noise gain, bias, activation, clamp and offset in one pass."""
+"""What modulated_conv2d does in the same pass: noise gain, bias, activation, clamp, style offset and residual."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from references import stylegan_ops as exact
-from references.numbers import IMPLS, close, random
+from references.arrays import IMPLS, close, random
 
 import dsb_fast
 from dsb_fast import _kernels, ops
@@ -25,10 +25,12 @@ gain = st.sampled_from([None, 1.0, 1.7])
 
 @given(
     samples, channels, channels, sizes, sizes, resampling, activations, gain, clamp, offset, st.booleans(),
-    st.booleans(), st.integers(0, 2),
+    st.booleans(), st.booleans(), st.integers(0, 2),
 )  # fmt: skip
 @settings(max_examples=120, deadline=None)
-def test_against_float64(n, i, o, h, w, factors, act, gain, clamp, offset, with_bias, with_gain, noise_kind):
+def test_against_float64(
+    n, i, o, h, w, factors, act, gain, clamp, offset, with_bias, with_gain, with_residual, noise_kind
+):
     x, weight, styles = random(0, n, i, h, w), random(1, o, i, 3, 3), random(2, n, i)
     up, down = factors
     f = ops.setup_filter([1, 3, 3, 1])
@@ -43,10 +45,12 @@ def test_against_float64(n, i, o, h, w, factors, act, gain, clamp, offset, with_
     sums = exact.modulated_conv2d(x, weight, factor, per_channel, up, down, [1] * 4, f, True, True)
     sums = exact.bias_act(sums if n else np.zeros((0, o, *size)), bias, 1, "linear", None, 1, None)
     expected = exact.bias_act(sums, None, 1, act, None, gain, clamp)
+    residual = random(6, n, o, *size) if with_residual else None
+    expected = expected if residual is None else expected + residual
     for impl in IMPLS:
         got = ops.modulated_conv2d(
             x, weight, styles, noise, up, down, 1, f, noise_gain=noise_gain, bias=bias, act=act, gain=gain, clamp=clamp,
-            style_offset=offset, impl=impl,
+            style_offset=offset, residual=residual, impl=impl,
         )  # fmt: skip
         close(got, expected, of=sums)
 
@@ -68,6 +72,8 @@ def test_one_pass_has_the_bits_of_several(i, o, size, act, gain, clamp, offset, 
     ]
     several = ops.bias_act(np.concatenate(plain, axis=1), bias, **tail, impl="native")
     assert (got == several).all()
+    extra = {"noise_gain": noise_gain, "bias": bias, "style_offset": offset, "residual": several, **tail, **how}
+    assert (ops.modulated_conv2d(x, weight, styles, noise, **extra) == several + several).all()
 
 
 @pytest.mark.parametrize("impl", IMPLS)
@@ -84,6 +90,7 @@ def test_tensors_give_a_tensor(impl):
     [
         ({"bias": random(0, 2)}, ["bias is [2]", "needs [3]"]),
         ({"noise_gain": random(0, 3, 1)}, ["noise_gain is [3, 1]", "needs [3]"]),
+        ({"residual": random(0, 3, 4, 4)}, ["residual is [3, 4, 4]", "[1, 3, 4, 4]"]),
         ({"act": "gelo"}, ["act 'gelo'", "lrelu"]),
         ({"clamp": -1}, ["clamp is -1.0"]),
         ({"style_offset": float("inf")}, ["style_offset is inf"]),

@@ -239,8 +239,8 @@ def test_modulated_conv2d_rounds_once_behind_its_epilogue(
 ):
     draw = np.random.default_rng(6)
     x, weight = _random(0, n, i, 5, size), _random(1, o, i, 3, 3)
-    styles, noise, noise_gain, bias = (
-        draw.standard_normal(s).astype(other) for s in ((n, i), (n, 1, 5, size), (o,), (o,))
+    styles, noise, noise_gain, bias, residual = (
+        draw.standard_normal(s).astype(other) for s in ((n, i), (n, 1, 5, size), (o,), (o,), (n, o, 5, size))
     )
     noise, noise_gain = noise if with_noise else None, noise_gain if with_gain else None
     planes = None if noise is None else noise.astype(np.float64)
@@ -248,12 +248,12 @@ def test_modulated_conv2d_rounds_once_behind_its_epilogue(
         planes = planes * noise_gain.astype(np.float64)[:, None, None]
     how = (1, 1, [1] * 4, None, demodulate, True)
     sums, allowed = _modulated(x, weight, styles.astype(np.float64) + offset, planes, *how)
-    expected = exact.bias_act(sums, bias, 1, act, None, gain, clamp)
+    expected = exact.bias_act(sums, bias, 1, act, None, gain, clamp) + residual.astype(np.float64)
     factor = STEEPEST * (2**0.5 if gain is None else gain)
     for impl in IMPLS:
         got = ops.modulated_conv2d(
             x, weight, styles, noise, *how, noise_gain=noise_gain, bias=bias, act=act, gain=gain, clamp=clamp,
-            style_offset=offset, impl=impl,
+            style_offset=offset, residual=residual, impl=impl,
         )  # fmt: skip
         _close(got, expected, factor * allowed + BF16_ROUNDING * np.abs(expected))
 

@@ -21,6 +21,23 @@ void normalize_latent(const float* z, int64_t count, int64_t length, LatentNorm 
   }
 }
 
+void truncate_styles(const float* w, int64_t count, int64_t length, const float* mean, float psi, float* out) {
+  const FloatEnvironment environment;
+  for (int64_t n = 0; n < count; ++n, w += length, out += length)
+    for (int64_t e = 0; e < length; ++e) out[e] = mean[e] + psi * (w[e] - mean[e]);
+}
+
+void mean_rows(const float* x, int64_t count, int64_t rows, int64_t length, float* out) {
+  const FloatEnvironment environment;
+  for (int64_t n = 0; n < count; ++n, out += length) {
+    std::copy_n(x, length, out);
+    x += length;
+    for (int64_t row = 1; row < rows; ++row, x += length)
+      for (int64_t e = 0; e < length; ++e) out[e] += x[e];
+    for (int64_t e = 0; e < length; ++e) out[e] /= static_cast<float>(rows);
+  }
+}
+
 bool grey_levels(const float* x, const Shape4& shape, float scale, float offset, const Threads& threads, uint8_t* out) {
   const Kernels& k = kernels();
   const int64_t pixels = shape.h * shape.w, size = shape.c * pixels, group = items_per_task(size);

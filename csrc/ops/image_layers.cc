@@ -73,4 +73,17 @@ void depthwise_conv2d(const float* x, const Shape4& shape, const float* weight, 
   });
 }
 
+void noise_planes(const float* x, int64_t count, int64_t height, int64_t width, int64_t size, const Threads& threads,
+                  float* out) {
+  constexpr int64_t kBlock = 16;  // rows whose cache lines stay until all of their columns are written
+  for_planes(count, size * size, threads, [&](int64_t n) {
+    const float* from = x + n * height * width;
+    float* to = out + n * size * size;
+    for (int64_t first = 0; first < size; first += kBlock)
+      for (int64_t column = 0; column < size; ++column)
+        for (int64_t row = first; row < std::min(size, first + kBlock); ++row)
+          to[column * size + row] = from[row * width + column];
+  });
+}
+
 }  // namespace dsb

@@ -28,4 +28,9 @@ Shape4 depthwise_conv2d_shape(const Shape4& x, const DepthwiseConv& conv);
 void depthwise_conv2d(const float* x, const Shape4& shape, const float* weight, const DepthwiseConv& conv,
                       const Threads& threads, float* out);
 
+// The top left corner of each map, row and column swapped: what stylegan2-pytorch adds as noise to an image of that
+// size. x is [count, height, width], both at least `size`; out is [count, size, size].
+void noise_planes(const float* x, int64_t count, int64_t height, int64_t width, int64_t size, const Threads& threads,
+                  float* out);
+
 }  // namespace dsb

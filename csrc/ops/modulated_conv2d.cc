@@ -84,9 +84,10 @@ const float* offset_styles(const float* styles, int64_t count, const ModulatedCo
   return storage.data();
 }
 
-// With `pairs`, packed weights, the sums are made in bfloat16; `weight` is not used then.
+// Sample n, of which x and styles are given. With `pairs`, packed weights, the sums are made in bfloat16; `weight` is
+// not used then.
 void convolve_sample(const float* x, const Shape4& shape, const float* weight, const std::vector<bfloat16_pair>* pairs,
-                     const float* styles, const float* noise, const double* energies, const ModulatedConv& conv,
+                     const float* styles, int64_t n, const double* energies, const ModulatedConv& conv,
                      const Plan& plan, const Threads& threads, float* out) {
   const Kernels& k = kernels();
   const int64_t in_plane = shape.h * shape.w, channels = conv.weight.c;
@@ -107,6 +108,8 @@ void convolve_sample(const float* x, const Shape4& shape, const float* weight, c
   sums = resampled(std::move(sums), plan.convolved, plan.after, threads);
 
   const size_t result = static_cast<size_t>(plan.result.h * plan.result.w);
+  const float* noise =
+      conv.noise ? conv.noise + (conv.noise_per_sample ? n * plan.result.h * plan.result.w : 0) : nullptr;
   std::vector<float> addend(noise && conv.noise_gain ? result : 0);
   for (int64_t o = 0; o < conv.weight.n; ++o) {
     const float factor = conv.demodulate ? demodulation(energies + o * channels, styles, channels) : 1.0f;
@@ -114,6 +117,8 @@ void convolve_sample(const float* x, const Shape4& shape, const float* weight, c
     k.scale_add(&sums[o * result], result, factor, addend.empty() ? noise : addend.data(), out + o * result);
   }
   bias_act(out, 1, conv.weight.n, static_cast<int64_t>(result), conv.bias, conv.activation, threads, out);
+  if (conv.residual)
+    k.scale_add(out, result * static_cast<size_t>(conv.weight.n), 1.0f, conv.residual + n * plan.result.size(), out);
 }
 
 }  // namespace
@@ -147,16 +152,16 @@ void modulated_conv2d(const float* x, const Shape4& shape, const float* weight, 
                       const ModulatedConv& conv, const Threads& threads, float* out) {
   const Plan plan = make_plan(shape, conv);
   std::vector<float> storage;
-  styles = offset_styles(styles, shape.n * shape.c, conv, storage);
+  styles = offset_styles(styles, (conv.styles_per_sample ? shape.n : 1) * shape.c, conv, storage);
   std::vector<double> made;
   if (conv.demodulate && !conv.energies) made = filter_energies(weight, conv.weight);
   const double* energies = conv.energies ? conv.energies : made.data();
   const bool across = shape.n >= static_cast<int64_t>(threads.count());  // a sample a thread, or all on each sample
-  const int64_t noise_step = conv.noise_per_sample ? plan.result.h * plan.result.w : 0;
+  const int64_t x_step = conv.x_per_sample ? shape.c * shape.h * shape.w : 0;
+  const int64_t style_step = conv.styles_per_sample ? shape.c : 0;
   parallel_for(static_cast<uint64_t>(shape.n), across ? threads : Threads(1), [&](uint64_t n) {
-    convolve_sample(x + n * shape.c * shape.h * shape.w, shape, weight, nullptr, styles + n * shape.c,
-                    conv.noise ? conv.noise + n * noise_step : nullptr, energies, conv, plan,
-                    across ? Threads(1) : threads, out + n * plan.result.size());
+    convolve_sample(x + n * x_step, shape, weight, nullptr, styles + n * style_step, static_cast<int64_t>(n), energies,
+                    conv, plan, across ? Threads(1) : threads, out + n * plan.result.size());
   });
 }
 
@@ -164,7 +169,7 @@ void modulated_conv2d(const bfloat16* x, const Shape4& shape, const bfloat16* we
                       const ModulatedConv& conv, const Threads& threads, bfloat16* out) {
   const Plan plan = make_plan(shape, conv);
   std::vector<float> storage;
-  styles = offset_styles(styles, shape.n * shape.c, conv, storage);
+  styles = offset_styles(styles, (conv.styles_per_sample ? shape.n : 1) * shape.c, conv, storage);
   const Kernels& k = kernels();
   const std::vector<bfloat16_pair> pairs = packed_pairs(weight, conv.weight);
   std::vector<double> made;
@@ -175,14 +180,14 @@ void modulated_conv2d(const bfloat16* x, const Shape4& shape, const bfloat16* we
   }
   const double* energies = conv.energies ? conv.energies : made.data();
   const bool across = shape.n >= static_cast<int64_t>(threads.count());
-  const int64_t noise_step = conv.noise_per_sample ? plan.result.h * plan.result.w : 0;
+  const int64_t x_step = conv.x_per_sample ? shape.c * shape.h * shape.w : 0;
+  const int64_t style_step = conv.styles_per_sample ? shape.c : 0;
   parallel_for(static_cast<uint64_t>(shape.n), across ? threads : Threads(1), [&](uint64_t n) {
     std::vector<float> in(static_cast<size_t>(shape.c * shape.h * shape.w));
     std::vector<float> result(static_cast<size_t>(plan.result.size()));
-    k.widen_bf16(x + n * in.size(), in.size(), in.data());
-    convolve_sample(in.data(), shape, nullptr, &pairs, styles + n * shape.c,
-                    conv.noise ? conv.noise + n * noise_step : nullptr, energies, conv, plan,
-                    across ? Threads(1) : threads, result.data());
+    k.widen_bf16(x + n * x_step, in.size(), in.data());
+    convolve_sample(in.data(), shape, nullptr, &pairs, styles + n * style_step, static_cast<int64_t>(n), energies, conv,
+                    plan, across ? Threads(1) : threads, result.data());
     k.round_bf16(result.data(), result.size(), out + n * result.size());
   });
 }

@@ -18,6 +18,9 @@ struct ModulatedConv {
   const float* noise_gain = nullptr;  // [out channels]: the noise is multiplied by it before it is added; null: 1
   float style_offset = 0.0f;          // added to every style first
   const float* bias = nullptr;        // [out channels]
+  const float* residual = nullptr;    // [N, out channels, H, W], added last
+  bool x_per_sample = true;           // false: x is one image for all samples
+  bool styles_per_sample = true;      // false: styles is [1, in channels], for all samples
   ActivationOptions activation = {Activation::linear, 0.0f, 1.0f, -1.0f};
   const double* energies = nullptr;  // filter_energies() of the weight; null: made in every call that needs them
 };
@@ -32,12 +35,12 @@ int64_t modulated_conv2d_largest(const Shape4& x, const ModulatedConv& conv);
 // needs of a weight. [out channels, in channels]
 std::vector<double> filter_energies(const float* weight, const Shape4& shape);
 
-// styles is [N, in channels]; out has modulated_conv2d_shape(...).
+// styles is [N, in channels]; out has modulated_conv2d_shape(...) and may not be the residual.
 void modulated_conv2d(const float* x, const Shape4& shape, const float* weight, const float* styles,
                       const ModulatedConv& conv, const Threads& threads, float* out);
 
 // The same in bfloat16: the scaled and resampled activations are rounded once, before the products; sums, demodulation
-// (of the weights as given) and what follows are float32; the result is rounded once, at the end.
+// (of the weights as given) and what follows, the residual too, are float32; the result is rounded once, at the end.
 void modulated_conv2d(const bfloat16* x, const Shape4& shape, const bfloat16* weight, const float* styles,
                       const ModulatedConv& conv, const Threads& threads, bfloat16* out);
 

@@ -83,10 +83,10 @@ std::vector<int64_t> Attributes::integers(const char* name, size_t count, int64_
   return values;
 }
 
-ActivationOptions Attributes::activation() const {
+ActivationOptions Attributes::activation(std::optional<float> gain) const {
   ActivationOptions options = dsb::activation(op_ + ": attribute act", text("act", "linear"));
   options.alpha = number("alpha", options.alpha);
-  options.gain = number("gain", options.gain);
+  options.gain = number("gain", gain ? *gain : options.gain);
   if (exists("clamp")) {
     options.clamp = number("clamp", {});
     if (options.clamp < 0.0f) refuse("clamp", "is negative; left out there is no clamp");

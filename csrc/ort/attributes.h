@@ -28,8 +28,8 @@ class Attributes {
   // `count` integers, or if that is 0 any number of them but none.
   std::vector<int64_t> integers(const char* name, size_t count, int64_t least, int64_t most,
                                 std::optional<std::vector<int64_t>> otherwise) const;
-  // act, alpha, gain, clamp: StyleGAN2-ADA's defaults for the activation, no clamp.
-  ActivationOptions activation() const;
+  // act, alpha, gain, clamp: StyleGAN2-ADA's defaults for the activation, or `gain` whatever it is; no clamp.
+  ActivationOptions activation(std::optional<float> gain = {}) const;
 
   const std::string& op() const { return op_; }
 

@@ -27,6 +27,12 @@ class Inference {
   const Sizes& input(size_t index) const { return context_.GetInputShape(index); }
   std::vector<int64_t> integers(const char* attribute) { return context_.GetAttrInts(attribute); }
 
+  // As input `index`, where its sizes are known.
+  void set_output_as(size_t index, ONNXTensorElementDataType type) {
+    const Sizes& sizes = input(index);
+    if (known(sizes)) set_output(sizes, type);
+  }
+
   void set_output(const Sizes& sizes, ONNXTensorElementDataType type) {
     std::vector<int64_t> numbers;
     std::vector<const char*> names;

@@ -28,10 +28,7 @@ class Microvolt {
       throw std::invalid_argument(std::string(kName) + ": signal has values that are not numbers");
   }
 
-  static void infer(Inference& inference) {
-    const Sizes& signal = inference.input(0);
-    if (known(signal)) inference.set_output(signal, kOutput);
-  }
+  static void infer(Inference& inference) { inference.set_output_as(0, kOutput); }
 
  private:
   float scale_;

@@ -1,9 +1,11 @@
 // ModulatedConv2d: the convolution of StyleGAN2 with resampling, noise, bias, activation, gain and clamp.
 //
 // Inputs: x [N, I, H, W]; weight [O, I, h, w], constant; styles [N, I]; and, each of which may be left out, noise [N,
-// 1, H', W'] or [H', W'], bias [O], filter (of the resampling, as setup_filter makes it; constant). Attributes, all
-// optional: up, down (1); padding [left, right, top, bottom] on the enlarged image (0); demodulate (1); flip_weight (1,
-// a correlation); act, alpha, gain, clamp as BiasAct. Output: y [N, O, H', W'].
+// 1, H', W'] or [H', W'], bias [O], filter (of the resampling, as setup_filter makes it; constant), noise_gain [O]
+// (multiplied into the noise), residual [N, O, H', W'] (added last). All samples share an x or styles of one.
+// Attributes, all optional: up, down (1); padding [left, right, top, bottom] on the enlarged image (0); demodulate (1);
+// flip_weight (1, a correlation); style_offset (0.0, added to the styles); act, alpha, gain, clamp as BiasAct. Output:
+// y [N, O, H', W'].
 #include "ops/modulated_conv2d.h"
 
 #include <stdexcept>
@@ -24,6 +26,8 @@ class ModulatedConv2d {
                                       {kFloat},
                                       {kFloat, INPUT_OUTPUT_OPTIONAL},
                                       {kFloat, INPUT_OUTPUT_OPTIONAL},
+                                      {kFloat, INPUT_OUTPUT_OPTIONAL},
+                                      {kFloat, INPUT_OUTPUT_OPTIONAL},
                                       {kFloat, INPUT_OUTPUT_OPTIONAL}};
   static constexpr ONNXTensorElementDataType kOutput = kFloat;
 
@@ -35,6 +39,7 @@ class ModulatedConv2d {
     conv_.left = padding[0], conv_.right = padding[1], conv_.top = padding[2], conv_.bottom = padding[3];
     conv_.demodulate = attributes.flag("demodulate", true);
     conv_.flip_weight = attributes.flag("flip_weight", true);
+    conv_.style_offset = attributes.number("style_offset", 0.0f);
     conv_.activation = attributes.activation();
 
     const auto weight = constant_input(info, kName, 1, "weight");
@@ -50,16 +55,26 @@ class ModulatedConv2d {
 
   void compute(const Ort::KernelContext& context) const {
     const Tensor x = input(context, 0), weight = input(context, 1), styles = input(context, 2);
-    const Shape4 in = image_shape(kName, "x", x.shape);
+    Shape4 in = image_shape(kName, "x", x.shape), given = in;
     ModulatedConv conv = conv_;
     for (Filter& filter : conv.filters) filter.taps = taps_.data();
     conv.energies = conv.demodulate ? energies_.data() : nullptr;
+    const int64_t samples = styles.shape.size() == 2 ? styles.shape[0] : in.n;
+    if (samples == 1) {
+      conv.styles_per_sample = false;
+    } else if (in.n == 1) {
+      conv.x_per_sample = false;
+      in.n = samples;
+      given = {samples ? 1 : 0, 1, 1, static_cast<int64_t>(x.count + styles.count)};
+    }
     const Shape4 shape = modulated_conv2d_shape(in, conv);
-    check_growth(kName, saturated_size(in), modulated_conv2d_largest(in, conv));
-    if (styles.shape != Dimensions{in.n, in.c})
+    check_growth(kName, given, modulated_conv2d_largest(in, conv));
+    if (styles.shape != Dimensions{samples, in.c} || (conv.styles_per_sample && samples != in.n))
       refuse("styles is " + text(styles.shape) + ", x is " + text(x.shape) + " and needs " +
              text(Dimensions{in.n, in.c}));
-    const auto noise = optional_input(context, 3), bias = optional_input(context, 4);
+    const Dimensions made = {shape.n, shape.c, shape.h, shape.w};
+    const auto noise = optional_input(context, 3), bias = optional_input(context, 4),
+               noise_gain = optional_input(context, 6), residual = optional_input(context, 7);
     if (noise) {
       conv.noise_per_sample = noise->shape == Dimensions{shape.n, 1, shape.h, shape.w};
       if (!conv.noise_per_sample && noise->shape != Dimensions{shape.h, shape.w})
@@ -67,10 +82,13 @@ class ModulatedConv2d {
                text(Dimensions{shape.h, shape.w}));
       conv.noise = noise->data;
     }
-    if (bias && bias->shape != Dimensions{shape.c})
-      refuse("bias is " + text(bias->shape) + ", needs " + text(Dimensions{shape.c}));
+    if (bias) check_shape(kName, "bias", bias->shape, {shape.c});
+    if (noise_gain) check_shape(kName, "noise_gain", noise_gain->shape, {shape.c});
+    if (residual) check_shape(kName, "residual", residual->shape, made);
     conv.bias = bias ? bias->data : nullptr;
-    auto y = context.GetOutput(0, {shape.n, shape.c, shape.h, shape.w});
+    conv.noise_gain = noise_gain ? noise_gain->data : nullptr;
+    conv.residual = residual ? residual->data : nullptr;
+    auto y = context.GetOutput(0, made);
     modulated_conv2d(x.data, in, weight.data, styles.data, conv, host_threads(context),
                      y.GetTensorMutableData<float>());
   }

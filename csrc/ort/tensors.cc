@@ -31,10 +31,15 @@ Shape4 image_shape(const std::string& op, const std::string& name, const Dimensi
   return image;
 }
 
-void check_growth(const std::string& op, int64_t given, int64_t made) {
-  if (made > std::max(kSmall, given <= kMaxValues ? given * kMaxGrowth : made))
+void check_growth(const std::string& op, const Shape4& given, int64_t made) {
+  if (given.n && made > std::max(kSmall, given.size() * kMaxGrowth))
     throw std::invalid_argument(op + ": up, padding and channels make " + std::to_string(made) + " values of " +
-                                std::to_string(given) + "; at most " + std::to_string(kMaxGrowth) + " times as many");
+                                std::to_string(given.size()) + "; at most " + std::to_string(kMaxGrowth) +
+                                " times as many");
+}
+
+void check_shape(const std::string& op, const std::string& name, const Dimensions& given, const Dimensions& needed) {
+  if (given != needed) throw std::invalid_argument(op + ": " + name + " is " + text(given) + ", needs " + text(needed));
 }
 
 Tensor input(const Ort::KernelContext& context, size_t index) { return tensor_of(context.GetInput(index)); }

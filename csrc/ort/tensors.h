@@ -18,9 +18,13 @@ std::string text(const Dimensions& shape);
 // [N, C, H, W]. Throws std::invalid_argument for another rank, or more values than 2^40, zeros counted as ones.
 Shape4 image_shape(const std::string& op, const std::string& name, const Dimensions& shape);
 
-// Throws std::invalid_argument unless `made` values are in proportion to `given`: a file's padding and factors may make
-// a tensor at most 1024 times as large, or a million values.
-void check_growth(const std::string& op, int64_t given, int64_t made);
+// Throws std::invalid_argument unless `made` values are in proportion to what the images given hold: a file's padding,
+// factors and channels may make a tensor at most 1024 times as large, or a million values. Of an empty batch nothing is
+// made.
+void check_growth(const std::string& op, const Shape4& given, int64_t made);
+
+// Throws std::invalid_argument, naming operator and input, unless `given` is `needed`.
+void check_shape(const std::string& op, const std::string& name, const Dimensions& given, const Dimensions& needed);
 
 // A float32 tensor of the session's.
 struct Tensor {

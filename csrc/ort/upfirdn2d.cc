@@ -46,7 +46,7 @@ class UpFirDn2d {
     const Tensor x = input(context, 0), taps = input(context, 1);
     const Shape4 in = image_shape(kName, "x", x.shape);
     const FilterSteps steps = filter_steps(filters_of(kName, taps), how_);
-    check_growth(kName, saturated_size(in), largest_size(in, steps));
+    check_growth(kName, in, largest_size(in, steps));
     const Shape4 shape = upfirdn2d_shape(in, steps);
     auto y = context.GetOutput(0, {shape.n, shape.c, shape.h, shape.w});
     upfirdn2d(x.data, in, steps, host_threads(context), y.GetTensorMutableData<float>());

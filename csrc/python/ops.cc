@@ -93,7 +93,8 @@ Array<T> bind_modulated_conv2d(const Array<T>& x, const Array<T>& weight, const 
                                const std::vector<int64_t>& padding, const std::vector<FloatArray>& filters,
                                bool demodulate, bool flip_weight, unsigned threads,
                                const std::optional<FloatArray>& noise_gain, const std::optional<FloatArray>& bias,
-                               const std::string& act, float alpha, float gain, float clamp, float style_offset) {
+                               const std::string& act, float alpha, float gain, float clamp, float style_offset,
+                               const std::optional<FloatArray>& residual) {
   const Shape4 shape = shape_of(x, "x");
   ModulatedConv conv;
   conv.weight = shape_of(weight, "weight");
@@ -110,6 +111,9 @@ Array<T> bind_modulated_conv2d(const Array<T>& x, const Array<T>& weight, const 
   conv.activation = options_of(act, alpha, gain, clamp);
   conv.style_offset = style_offset;
   const Shape4 result = modulated_conv2d_shape(shape, conv);
+  if (residual && residual->size() != result.size())
+    throw py::value_error("modulated_conv2d: residual is as the result");
+  conv.residual = residual ? residual->data() : nullptr;
   if (noise) {
     conv.noise = noise->data();
     conv.noise_per_sample = noise->ndim() == 4;
@@ -138,8 +142,9 @@ void bind_image_ops(py::module_& module, const std::string& suffix) {
              py::arg("threads"), py::arg("noise_gain").noconvert() = py::none(),
              py::arg("bias").noconvert() = py::none(), py::arg("act") = "linear", py::arg("alpha") = 0.0f,
              py::arg("gain") = 1.0f, py::arg("clamp") = -1.0f, py::arg("style_offset") = 0.0f,
+             py::arg("residual").noconvert() = py::none(),
              "x [N, I, H, W], weight [O, I, h, w], styles [N, I], noise [N, 1, H, W] or [H, W], filters prepared; "
-             "noise_gain and bias [O]; clamp below 0 for none.");
+             "noise_gain and bias [O]; residual [N, O, H, W]; clamp below 0 for none.");
 }
 
 }  // namespace

@@ -90,13 +90,18 @@ def _check(op: str, x, weight, styles, up: int, down: int, padding, taps) -> tup
     return size[0], size[1]
 
 
-def _check_epilogue(op: str, shape: list[int], noise, **per_channel) -> None:
-    """Noise and the arrays with a value an output channel against the result's ``shape``. Raises InputError."""
+def _check_epilogue(op: str, shape: list[int], noise, residual, **per_channel) -> None:
+    """What is added, and the arrays with a value an output channel, against the result's ``shape``.
+
+    Raises InputError.
+    """
     n, channels, height, width = shape
     if noise is not None and arguments.shape_of(noise) not in ([n, 1, height, width], [height, width]):
         raise InputError(
             f"{op}: noise is {arguments.shape_of(noise)}, needs [{n}, 1, {height}, {width}] or [{height}, {width}]"
         )
+    if residual is not None and (given := arguments.shape_of(residual)) != shape:
+        raise InputError(f"{op}: residual is {given}, needs the shape of the result, {shape}")
     for name, value in per_channel.items():
         if value is not None and (given := arguments.shape_of(value)) != [channels]:
             raise InputError(f"{op}: {name} is {given}, the result is {shape} and needs [{channels}]")
@@ -121,6 +126,7 @@ def modulated_conv2d(
     gain=None,
     clamp=None,
     style_offset=0.0,
+    residual=None,
     impl="auto",
 ):
     """A convolution whose weights are scaled by a style per sample and input channel.
@@ -130,12 +136,13 @@ def modulated_conv2d(
     and ``down`` resample with ``resample_filter`` (from :func:`setup_filter`, or None); ``padding`` is counted on the
     enlarged image and applied once, at the beginning. ``noise`` is added at the end. What usually
     follows can be done in the same pass: an output channel takes the noise times its ``noise_gain``, then comes
-    :func:`bias_act` with ``bias``, ``act``, ``alpha``, ``gain``, ``clamp`` and its defaults. The factor of an input
-    channel is ``styles + style_offset`` (stylegan2-pytorch has an offset of 1).
+    :func:`bias_act` with ``bias``, ``act``, ``alpha``, ``gain``, ``clamp`` and its defaults, and ``residual`` is added
+    last. The factor of an input channel is ``styles + style_offset`` (stylegan2-pytorch has an offset of 1).
 
     ``x``: float ``[N, I, H, W]``; ``weight``: ``[O, I, h, w]``; ``styles``: ``[N, I]``; ``noise``: ``[N, 1, H', W']``
     or ``[H', W']`` of the output's size; ``padding``: a number, [x, y] or [x before, x after, y before, y after];
-    ``flip_weight`` true is a correlation; ``noise_gain`` and ``bias``: ``[O]`` or None. Returns ``[N, O, H', W']``.
+    ``flip_weight`` true is a correlation; ``noise_gain`` and ``bias``: ``[O]`` or None; ``residual``: as the result, or
+    None. Returns ``[N, O, H', W']``.
     Raises InputError that names what does not fit. Matches StyleGAN2-ADA's modulated_conv2d, which has no keyword-only
     arguments.
 
@@ -154,29 +161,29 @@ def modulated_conv2d(
     height, width = _check(op, x, weight, styles, up, down, padding, taps)
     how, style_offset = epilogue(op, act, alpha, gain, clamp), arguments.number(op, "style_offset", style_offset)
     result = [arguments.shape_of(x)[0], arguments.shape_of(weight)[0], height, width]
-    _check_epilogue(op, result, noise, noise_gain=noise_gain, bias=bias)
+    _check_epilogue(op, result, noise, residual, noise_gain=noise_gain, bias=bias)
     steps = resample._filter_steps(op, resample_filter)
     bf16 = arguments.is_bfloat16(x)
     if arguments.choose(op, impl, x, bfloat16=True) == "native":
         convert = arguments.as_bits if bf16 else arguments.as_array
         arrays = [convert(op, name, v) for name, v in (("x", x), ("weight", weight))]
         styles = arguments.as_array(op, "styles", styles)
-        noise, noise_gain, bias = (
+        noise, noise_gain, bias, residual = (
             None if v is None else arguments.as_array(op, name, v)
-            for name, v in (("noise", noise), ("noise_gain", noise_gain), ("bias", bias))
+            for name, v in (("noise", noise), ("noise_gain", noise_gain), ("bias", bias), ("residual", residual))
         )
         filters = [] if resample_filter is None else [arguments.as_array(op, "resample_filter", f) for f in steps]
         kernel = _kernels.native.modulated_conv2d_bf16 if bf16 else _kernels.native.modulated_conv2d
         y = kernel(
             *arrays, styles, noise, up, down, list(given), filters, bool(demodulate), bool(flip_weight), 0,
-            noise_gain, bias, *native_epilogue(*how), style_offset,
+            noise_gain, bias, *native_epilogue(*how), style_offset, residual,
         )  # fmt: skip
         return arguments.like_bits(y, x) if bf16 else arguments.like(y, x)
     tensor = arguments.main_tensor(op, x)
     weight, styles = (arguments.as_tensor(op, k, v, tensor) for k, v in (("weight", weight), ("styles", styles)))
-    noise, noise_gain, bias = (
+    noise, noise_gain, bias, residual = (
         None if v is None else arguments.as_tensor(op, name, v, tensor)
-        for name, v in (("noise", noise), ("noise_gain", noise_gain), ("bias", bias))
+        for name, v in (("noise", noise), ("noise_gain", noise_gain), ("bias", bias), ("residual", residual))
     )
     if noise is not None and noise_gain is not None:
         noise = noise * noise_gain[:, None, None]
@@ -184,4 +191,5 @@ def modulated_conv2d(
     styles = styles + style_offset
     compute = reference_bf16 if bf16 else reference
     y = compute(tensor, weight, styles, noise, up, down, padding, filters, demodulate, flip_weight)
-    return arguments.like(bias_act_reference(y, bias, 1, *how), x)
+    y = bias_act_reference(y, bias, 1, *how)
+    return arguments.like(y if residual is None else y + residual, x)

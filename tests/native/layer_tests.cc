@@ -205,9 +205,53 @@ void test_whole_layers() {
   modulated.noise_gain = gain.data();
   modulated.bias = bias.data();
   modulated.style_offset = 1.0f;
+  modulated.residual = residual.data();
   same_bits(2 * 3 * 33 * 67, "modulated_conv2d with all extensions", [&](unsigned threads, float* out) {
     dsb::modulated_conv2d(x.data(), s, weight.data(), matrix.data(), modulated, threads, out);
   });
+  modulated.x_per_sample = false;
+  const std::vector<float> alone = draw(24 * 5 * 6);
+  same_bits(9 * 3 * 5 * 6, "modulated_conv2d of one image for all samples", [&](unsigned threads, float* out) {
+    dsb::modulated_conv2d(alone.data(), {9, 24, 5, 6}, weight.data(), matrix.data(), modulated, threads, out);
+  });
+  const std::vector<float> style = draw(24);
+  modulated.x_per_sample = true;
+  modulated.styles_per_sample = false;
+  same_bits(2 * 3 * 33 * 67, "modulated_conv2d of one style for all samples", [&](unsigned threads, float* out) {
+    dsb::modulated_conv2d(x.data(), s, weight.data(), style.data(), modulated, threads, out);
+  });
+}
+
+void test_styles_and_noise() {
+  const int64_t sizes[] = {1, 2, 15, 16, 17, 40};
+  for (const int64_t size : sizes) {
+    const int64_t height = size + 3, width = size + 1;
+    const std::vector<float> x = draw(9 * height * width);
+    std::vector<float> out(static_cast<size_t>(9 * size * size));
+    dsb::noise_planes(x.data(), 9, height, width, size, 3, out.data());
+    bool good = true;
+    for (int64_t e = 0; e < 9 * size * size; ++e) {
+      const int64_t n = e / (size * size), row = e / size % size, column = e % size;
+      good &= out[static_cast<size_t>(e)] == x[static_cast<size_t>((n * height + column) * width + row)];
+    }
+    expect(good, "noise_planes: the corner, turned");
+
+    const std::vector<float> rows = draw(4 * 3 * size), mean = draw(size);
+    std::vector<float> means(static_cast<size_t>(4 * size)), truncated(means.size());
+    std::vector<double> expected;
+    dsb::mean_rows(rows.data(), 4, 3, size, means.data());
+    for (int64_t e = 0; e < 4 * size; ++e) {
+      const float* at = rows.data() + e / size * 3 * size + e % size;
+      expected.push_back((static_cast<double>(at[0]) + at[size] + at[2 * size]) / 3.0);
+    }
+    near(means, expected, "mean_rows");
+    dsb::truncate_styles(means.data(), 4, size, mean.data(), 0.25f, truncated.data());
+    for (size_t e = 0; e < expected.size(); ++e) {
+      const double m = mean[e % static_cast<size_t>(size)];
+      expected[e] = m + 0.25 * (means[e] - m);
+    }
+    near(truncated, expected, "truncate_styles");
+  }
 }
 
 void test_refusals() {
@@ -240,5 +284,6 @@ void run_layer_tests() {
     test_channel_norm_and_grey_levels(k);
   }
   test_whole_layers();
+  test_styles_and_noise();
   test_refusals();
 }

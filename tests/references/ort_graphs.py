@@ -1,12 +1,13 @@
 """Graphs of one operator of domain dsb_fast, and sessions that run them.
 
-Run as a program, it prints a digest of each operator's answers and counts the broken graphs that are refused: .ci/ort
-compares what two ONNX Runtimes say.
+Run as a program, it prints a digest of each operator's answers and of images of the GI-tract generator, and counts the
+broken graphs that are refused: .ci/ort compares what two ONNX Runtimes say.
 """
 
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -14,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from dsb_fast import ops, random
 
-_OUTPUTS = {"Microvolt": TensorProto.INT16}  # the others make float32
+_OUTPUTS = {"Microvolt": TensorProto.INT16, "Uint8Image": TensorProto.UINT8}  # the others make float32
 
 
 def model(nodes, inputs: dict, constant=(), *, sizes=None, output=TensorProto.FLOAT) -> bytes:
@@ -89,12 +90,51 @@ def _cases():
         inputs |= {"noise": array(5, 3, 1, *size), "bias": array(6, 7), "filter": f}
         how = {"up": up, "down": down, "padding": [1, 1, 1, 1], "act": "lrelu"}
         yield "ModulatedConv2d", inputs, ("weight", "filter"), how
+        yield "ModulatedConv2d", inputs | _more_inputs(7, size), ("weight", "filter"), how | {"style_offset": 1.0}
         bare = inputs | {"noise": None, "bias": None}
         yield "ModulatedConv2d", bare, ("weight", "filter"), how | {"demodulate": 0, "flip_weight": 0}
     counts = {"seed": np.uint64(2**64 - 5), "start": np.int64(2**40), "count": np.int64(9)}
     yield "PhiloxUniform", counts, (), {"shape": [8, 1001], "stream": 1, "low": -1.0}
     yield "PhiloxNormal", counts, ("seed", "start", "count"), {"shape": [40001], "stream": 2}
     yield "Microvolt", {"signal": x}, (), {"scale": 6000.0}
+    yield from _layer_cases(x)
+
+
+def _more_inputs(channels: int, size) -> dict:
+    return {"noise_gain": array(7, channels), "residual": array(8, 3, channels, *size)}
+
+
+def _layer_cases(x):
+    """The layers of the GI-tract network; ``x``: [3, 5, 17, 33]."""
+    for op in ("UpsampleBilinear2d", "Blur2d"):
+        yield op, {"x": x}, (), {}
+    yield "ChannelNorm", {"x": x, "g": array(1, 5), "b": array(2, 5)}, ("g", "b"), {"eps": 1e-3}
+    yield "DepthwiseConv2d", {"x": x, "weight": array(3, 5, 1, 3, 3)}, ("weight",), {"padding": 1}
+    conv = {"x": x, "weight": array(4, 7, 5), "bias": array(5, 7), "residual": array(6, 3, 7, 17, 33)}
+    yield "Conv1x1", conv, ("weight", "bias"), {"act": "gelu", "gain": 0.5}
+    yield "Conv1x1", conv | {"bias": None, "residual": None}, ("weight",), {}
+    attention = {name: array(k, 3, 64, 9, 70) for k, name in enumerate("qkv")}
+    yield "LinearAttention", attention, (), {"heads": 4, "q_scale": 0.5, "out_scale": 0.25}
+    dense = {"x": array(7, 3, 6, 65), "weight": array(8, 130, 65), "bias": array(9, 130)}
+    for row in (None, 4):
+        how = {"row": row, "act": "lrelu", "weight_gain": 0.1, "shape": [13, 10]}
+        yield "Dense", dense, ("weight", "bias"), how
+    for kind in ("l2", "rms"):
+        yield "NormalizeLatent", {"z": array(10, 3, 65)}, (), {"kind": kind}
+    yield "Truncate", {"w": array(11, 3, 65), "mean": array(12, 65), "psi": np.float32(0.75)}, ("mean",), {}
+    yield "NoisePlane", {"noise": array(13, 3, 70, 65)}, (), {"size": 64}
+    yield "Uint8Image", {"image": x}, (), {"scale": 255.0, "offset": 0.5}
+
+
+def _image_digest(file: Path) -> str:
+    """Of the image that the fused generator makes of the styles in a golden file."""
+    from dsb_fast.export import lucid_graph
+
+    with np.load(file, allow_pickle=False) as stored:
+        golden = dict(stored)
+    graph = lucid_graph.build_fused_synthesis({k[2:]: golden[k] for k in golden if k.startswith("G.")})
+    inputs = {"w": golden["styles_S"], "noise": golden["noise"][..., 0]}
+    return hashlib.sha256(session(graph.SerializeToString()).run(None, inputs)[0]).hexdigest()
 
 
 def main() -> None:
@@ -108,6 +148,8 @@ def main() -> None:
         digests.setdefault(op, hashlib.sha256()).update(one)
     for op, digest in sorted(digests.items()):
         print(op, digest.hexdigest())
+    for file in sorted((Path(__file__).parents[1] / "data/lucid").glob("*.npz")):
+        print(file.stem, _image_digest(file))
     for name, case in BROKEN.items():
         assert refusal(*case), f"{name} is not refused"
     print("broken graphs refused:", len(BROKEN))

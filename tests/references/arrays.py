@@ -1,4 +1,4 @@
-"""Random float32 arrays, and nearness to a reference, for the tests of operators."""
+"""Random float32 arrays, nearness to a reference and equality to the bit, for the tests of operators."""
 
 from __future__ import annotations
 
@@ -13,6 +13,12 @@ IMPLS = ["native", "torch"] if _kernels.native else ["torch"]
 def random(seed: int, *shape: int) -> np.ndarray:
     """Normal values."""
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def identical(got, expected) -> None:
+    """Assert that types, shapes and bits are equal."""
+    assert got.dtype == expected.dtype and got.shape == expected.shape, (got.dtype, got.shape, expected.shape)
+    assert got.tobytes() == expected.tobytes()
 
 
 def close(got, expected, tolerance: float = OPS, of=0.0) -> None:
