@@ -50,6 +50,11 @@ def test_kill_9_at_random_moments(tmp_path, tmp_path_factory, monkeypatch, forma
     assert tree(folder) == expected
 
 
+def _signals_as_in_a_terminal():
+    """A suite that was started in the background has SIGINT ignored, and its children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted_and_terminated(tmp_path, tmp_path_factory, number, status):
     expected, _ = _whole(tmp_path_factory, "asc")
@@ -59,6 +64,7 @@ def test_interrupted_and_terminated(tmp_path, tmp_path_factory, number, status):
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=_signals_as_in_a_terminal,
     )
     for _ in range(600):
         if (folder / "11.asc").exists():
@@ -102,6 +108,8 @@ sys.exit(main(sys.argv[3:]))
 def test_a_signal_between_two_steps_of_writing_leaves_no_temporary_file(tmp_path, number, after):
     folder = tmp_path / "d"
     command = [sys.executable, "-c", _STEPS, str(int(number)), str(after), *_arguments(folder, "asc")[3:]]
-    ended = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, text=True)
+    ended = subprocess.run(
+        command, check=False, cwd=tmp_path, capture_output=True, text=True, preexec_fn=_signals_as_in_a_terminal
+    )
     assert ended.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[number], ended.stderr
     assert not [name for name in os.listdir(folder) if name.startswith(".dsb-tmp")]
