@@ -50,21 +50,25 @@ def test_kill_9_at_random_moments(tmp_path, tmp_path_factory, monkeypatch, forma
     assert tree(folder) == expected
 
 
-def _signals_as_in_a_terminal():
-    """A suite that was started in the background has SIGINT ignored, and its children inherit that."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+# A suite that was started in the background has SIGINT ignored, and its children inherit that.
+_AS_IN_A_TERMINAL = """
+import signal, sys
+from dsb_fast._cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(main())
+"""
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted_and_terminated(tmp_path, tmp_path_factory, number, status):
     expected, _ = _whole(tmp_path_factory, "asc")
     folder = tmp_path / "d"
+    arguments = [a if a != str(COUNT) else "100000" for a in _arguments(folder, "asc")[3:]]
     process = subprocess.Popen(
-        [a if a != str(COUNT) else "100000" for a in _arguments(folder, "asc")],
+        [sys.executable, "-c", _AS_IN_A_TERMINAL, *arguments],
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=_signals_as_in_a_terminal,
     )
     for _ in range(600):
         if (folder / "11.asc").exists():
@@ -97,6 +101,7 @@ def counted(method):
         return result
     return call
 
+signal.signal(signal.SIGINT, signal.default_int_handler)
 for name in ("create", "write", "close"):
     setattr(System, name, counted(getattr(System, name)))
 sys.exit(main(sys.argv[3:]))
@@ -108,8 +113,6 @@ sys.exit(main(sys.argv[3:]))
 def test_a_signal_between_two_steps_of_writing_leaves_no_temporary_file(tmp_path, number, after):
     folder = tmp_path / "d"
     command = [sys.executable, "-c", _STEPS, str(int(number)), str(after), *_arguments(folder, "asc")[3:]]
-    ended = subprocess.run(
-        command, check=False, cwd=tmp_path, capture_output=True, text=True, preexec_fn=_signals_as_in_a_terminal
-    )
+    ended = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, text=True)
     assert ended.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[number], ended.stderr
     assert not [name for name in os.listdir(folder) if name.startswith(".dsb-tmp")]
