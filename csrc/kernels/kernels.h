@@ -53,14 +53,14 @@ constexpr int64_t kChannelBlock = 16;
 
 // Sums of products, out[row][tile] = sum over k of weight[k][row] * v[tile][k], one accumulator an output, k ascending:
 // over the runs in their order, over `count` elements of each, over `taps`. Weights lie in blocks of kChannelBlock
-// rows, element after element, tap after tap, `weight_step` apart from element to element.
+// rows, `weight_step` apart from element to element and `weight_tap` from tap to tap.
 struct Run {
   int64_t offset, count, step;
 };
 struct Product {
   const Run* runs;
   int64_t run_count;
-  int64_t taps, tap_step, weight_step;
+  int64_t taps, tap_step, weight_step, weight_tap;
   int64_t tiles, tile_step;
   int64_t rows, out_row, out_tile;
 };
@@ -81,9 +81,9 @@ struct ToomForward {
 struct ToomInverse {
   Toom kind;
   int64_t units, tiles, phases;
-  int64_t m_unit, m_tile, m_point, m_phase;
+  int64_t m_unit, m_tile;  // filter after filter, a tile's sums at the points lie one behind the other
   int64_t out_unit, out_step, first, length;  // first: the output that belongs to c = 0 of the first tile, d = 0
-  Activation activation;                      // linear, relu or lrelu
+  Activation activation;                      // linear, relu, lrelu or tanh
   float slope;
 };
 

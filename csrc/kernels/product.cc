@@ -23,7 +23,7 @@ inline void for_each_k(const Product& p, const float* v, const float* weight, St
     for (int64_t c = 0; c < count; ++c, from += next, weight += p.weight_step) {
       const float* tap = from;
       const float* w = weight;
-      for (int64_t k = 0; k < p.taps; ++k, tap += p.tap_step, w += kChannelBlock) step(tap, w);
+      for (int64_t k = 0; k < p.taps; ++k, tap += p.tap_step, w += p.weight_tap) step(tap, w);
     }
   }
 }
@@ -125,7 +125,7 @@ inline void block_channels(const Product& p, const float* v, const float* weight
 #pragma GCC unroll 16
   for (int b = 0; b < kVectors; ++b) {
 #pragma GCC unroll 12
-    for (int t = 0; t < T; ++t) store_f32(sum[b][t], out + t * p.out_tile + b * kWidth);
+    for (int t = 0; t < T; ++t) store_f32(sum[b][t], out + t * p.out_tile + b * p.out_row);
   }
 }
 

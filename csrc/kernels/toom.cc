@@ -127,26 +127,55 @@ constexpr int outputs() {
 }
 
 template <Toom kind>
-inline void results(const float* m, int64_t point, F32* y) {
+constexpr int points() {
+  return kind == Toom::f4x5 ? 8 : kind == Toom::f6x5 ? 10 : 32;
+}
+
+// The sums at a tile's points lie one behind the other.
+template <Toom kind>
+inline void results(const float* m, F32* y) {
   if (kind == Toom::f6x5) {
     F32 all[10];
-    load(m, point, 10, all);
+    load(m, kWidth, 10, all);
     from_ten_points(all, y);
     return;
   }
   F32 a[8], b[8];
   if (kind == Toom::f4x5) {
-    load(m, point, 8, a);
+    load(m, kWidth, 8, a);
     from_points(a, y);
     return;
   }
-  for (int p = 0; p < 8; ++p, m += point) {
-    const F32 m1 = load_f32(m + 8 * point), m2 = load_f32(m + 16 * point);
+  for (int p = 0; p < 8; ++p, m += kWidth) {
+    const F32 m1 = load_f32(m + 8 * kWidth), m2 = load_f32(m + 16 * kWidth);
     a[p] = add(add(load_f32(m), m1), m2);
-    b[p] = sub(sub(m1, m2), load_f32(m + 24 * point));
+    b[p] = sub(sub(m1, m2), load_f32(m + 24 * kWidth));
   }
   from_points(a, y);
   from_points(b, y + 4);
+}
+
+// Bias and activation of N neighbouring outputs, of which `n` is the first; those outside [0, length) are left out. All
+// written out, so that y stays in registers.
+template <int N>
+inline void finish(const ToomInverse& t, F32 bias, const F32* y, int64_t n, float* out) {
+  const int64_t step = t.out_step;
+  float* to = out + n * step;
+  if (n < 0 || n + N > t.length) {
+#pragma GCC unroll 40
+    for (int i = 0; i < N; ++i)
+      if (n + i >= 0 && n + i < t.length) store_f32(activated(add(bias, y[i]), t.activation, t.slope), to + i * step);
+    return;
+  }
+  const auto each = [&](auto activation) {
+#pragma GCC unroll 40
+    for (int i = 0; i < N; ++i) store_f32(activation(add(bias, y[i])), to + i * step);
+  };
+  if (t.activation == Activation::relu) return each(relu);
+  if (t.activation == Activation::tanh) return each(tanh_lanes);
+  const F32 slope = set_f32(t.slope);
+  if (t.activation == Activation::lrelu) return each([&](F32 v) { return lrelu(v, slope); });
+  each([](F32 v) { return v; });
 }
 
 // One unit, Q filters.
@@ -155,25 +184,23 @@ inline void inverse(const ToomInverse& t, const float* m, F32 bias, float* carry
   constexpr int positions = outputs<kind>();
   F32 last[Q];  // [d], 0 < d < Q: sum over q < Q - d of S_q at the position before
   for (int d = 1; d < Q; ++d) last[d] = load_f32(carry + (d - 1) * kWidth);
-  int64_t n = t.first;
-  const auto put = [&](int64_t at, F32 sum) {
-    if (at >= 0 && at < t.length) store_f32(activated(add(bias, sum), t.activation, t.slope), out + at * t.out_step);
-  };
-  for (int64_t tile = 0; tile < t.tiles; ++tile, m += t.m_tile) {
-    F32 s[Q][positions];
-    for (int q = 0; q < Q; ++q) results<kind>(m + q * t.m_phase, t.m_point, s[q]);
-    for (int i = 0; i < positions; ++i, n += Q) {
+  int64_t n = t.first - (Q - 1);
+  for (int64_t tile = 0; tile < t.tiles; ++tile, m += t.m_tile, n += Q * positions) {
+    F32 s[Q][positions], y[Q * positions];
+    for (int q = 0; q < Q; ++q) results<kind>(m + q * points<kind>() * kWidth, s[q]);
+    for (int i = 0; i < positions; ++i) {
       F32 prefix = s[0][i], suffix[Q + 1];
       suffix[Q - 1] = s[Q - 1][i];
       for (int q = Q - 2; q > 0; --q) suffix[q] = add(s[q][i], suffix[q + 1]);
       for (int k = 1; k < Q; ++k) {  // prefix: sum over q < k
         const int d = Q - k;
-        put(n - Q + d, add(last[d], suffix[k]));
+        y[Q * i + d - 1] = add(last[d], suffix[k]);
         last[d] = prefix;
         prefix = add(prefix, s[k][i]);
       }
-      put(n, prefix);
+      y[Q * i + Q - 1] = prefix;
     }
+    finish<Q * positions>(t, bias, y, n, out);
   }
   for (int d = 1; d < Q; ++d) store_f32(last[d], carry + (d - 1) * kWidth);
 }

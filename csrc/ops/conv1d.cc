@@ -107,7 +107,7 @@ void Conv1dLayer::run_direct(const std::vector<Slot>& slots) const {
     for (const Slot& slot : slots)
       for (int64_t t = begin; t < end; t += chunk)
         for (int64_t o = 0; o < spec_.out_channels; o += kChannelBlock) {
-          Product tiles = product(slot, phase, o, p.taps);
+          Product tiles = product(slot, o, p.taps);
           tiles.tiles = std::min(chunk, end - t), tiles.tile_step = spec_.stride * slot.in->step;
           tiles.out_tile = spec_.repetition * slot.out->step;
           sums(slot, phase, o, t, 0, tiles);
@@ -117,11 +117,11 @@ void Conv1dLayer::run_direct(const std::vector<Slot>& slots) const {
     for (int64_t o = 0; o < spec_.out_channels; o += kChannelBlock) activate(*slot.out, o, 0, slot.out->length, true);
 }
 
-Product Conv1dLayer::product(const Slot& slot, int64_t phase, int64_t o, int64_t taps) const {
+Product Conv1dLayer::product(const Slot& slot, int64_t o, int64_t taps) const {
   Product product = {};
   product.runs = slot.in->runs.data(), product.run_count = static_cast<int64_t>(slot.in->runs.size());
   product.taps = taps, product.tap_step = slot.in->step;
-  product.weight_step = phases_[static_cast<size_t>(phase)].taps * kChannelBlock;
+  product.weight_step = kChannelBlock, product.weight_tap = spec_.in_channels * kChannelBlock;
   product.rows = std::min(kChannelBlock, spec_.out_channels - o);
   product.out_row = slot.out->unit;
   return product;
@@ -135,7 +135,7 @@ void Conv1dLayer::sums(const Slot& slot, int64_t phase, int64_t o, int64_t begin
   const ChannelView &in = *slot.in, &out = *slot.out;
   const Phase& p = phases_[static_cast<size_t>(phase)];
   const float* from = in.first + (begin * spec_.stride + p.first + first_tap) * in.step;
-  const float* weight = packed_ + p.at + (o * spec_.in_channels * p.taps + first_tap * kChannelBlock);
+  const float* weight = packed_ + p.at + o * spec_.in_channels * p.taps + first_tap * product.weight_tap;
   const bool by_lanes = in.layout == Layout::lanes;
   float* to = out.first + (by_lanes ? o * out.unit : o) + (begin * spec_.repetition + phase) * out.step;
   (by_lanes ? k.product_lanes : k.product_channels)(product, from, weight, to);
@@ -147,7 +147,7 @@ void Conv1dLayer::alone(const std::vector<Slot>& slots, int64_t phase, int64_t o
   const int64_t at = position * spec_.stride + p.first, first = std::min(p.taps, std::max<int64_t>(0, -at));
   const int64_t last = std::min(p.taps, slots.front().in->length - at), taps = std::max<int64_t>(0, last - first);
   for (size_t begin = 0; begin < slots.size();) {
-    Product tiles = product(slots[begin], phase, o, taps);
+    Product tiles = product(slots[begin], o, taps);
     size_t end = begin + 1;
     if (end < slots.size()) {
       tiles.tile_step = slots[end].in->first - slots[begin].in->first;

@@ -112,7 +112,7 @@ class Conv1dLayer {
   int64_t halo_of_tiles(int64_t length) const;
   void run_direct(const std::vector<Slot>& slots) const;
   void alone(const std::vector<Slot>& slots, int64_t phase, int64_t o, int64_t position) const;
-  Product product(const Slot& slot, int64_t phase, int64_t o, int64_t taps) const;
+  Product product(const Slot& slot, int64_t o, int64_t taps) const;
   void sums(const Slot& slot, int64_t phase, int64_t o, int64_t begin, int64_t first_tap, const Product& product) const;
   void run_bf16(const ChannelView& in, const ChannelView& out) const;
   void run_toom(const std::vector<Slot>& slots, Scratch& scratch) const;
@@ -121,7 +121,7 @@ class Conv1dLayer {
 
   Conv1dSpec spec_;
   std::vector<Phase> phases_;  // direct, bfloat16
-  // Weights, then the bias, padded to whole blocks. Weights of a direct layer: [phase][block][input channel][tap]; of a
+  // Weights, then the bias, padded to whole blocks. Weights of a direct layer: [phase][block][tap][input channel]; of a
   // Toom-Cook one: [block][filter][point][signal, input channel]; and always kChannelBlock side by side.
   std::shared_ptr<float[]> own_;
   const float* packed_ = nullptr;

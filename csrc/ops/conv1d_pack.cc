@@ -131,7 +131,10 @@ void Conv1dLayer::pack_direct(const float* weight) {
     }
     for (int64_t o = 0; o < spec_.out_channels; ++o) {
       float* to = own_.get() + phase.at + o / kChannelBlock * sum_length * kChannelBlock + o % kChannelBlock;
-      for (int64_t k = 0; k < sum_length; ++k) to[k * kChannelBlock] = folded[static_cast<size_t>(o * sum_length + k)];
+      const float* from = folded.data() + o * sum_length;
+      for (int64_t c = 0; c < spec_.in_channels; ++c)
+        for (int64_t tap = 0; tap < phase.taps; ++tap)
+          to[(tap * spec_.in_channels + c) * kChannelBlock] = from[c * phase.taps + tap];
     }
   }
 }

@@ -58,15 +58,14 @@ void Conv1dLayer::run_toom(const std::vector<Slot>& slots, Scratch& scratch) con
   const int64_t all = t.tiles * static_cast<int64_t>(slots.size());
   const int64_t width = lanes(), signals = spec_.stride, filters = spec_.repetition;
   const int64_t in_floats = in.units * width, sum_length = signals * spec_.in_channels;
-  const int64_t tile_floats = signals * in_floats;                    // values of a tile at one point
-  const int64_t sum_floats = kChannelBlock * (by_lanes ? width : 1);  // of a tile at one point
-  const int64_t rows = std::min(kChannelBlock, spec_.out_channels);
-  const int64_t tile_bytes =
-      t.points * (tile_floats + filters * rows * sum_floats / kChannelBlock) * static_cast<int64_t>(sizeof(float));
+  const int64_t tile_floats = signals * in_floats;                // values of a tile at one point
+  const int64_t sums_of_tile = (filters * t.points + 1) * width;  // of one unit; an odd number of lines
+  const int64_t units = units_of(out.layout, std::min(kChannelBlock, spec_.out_channels));
+  const int64_t tile_bytes = (t.points * tile_floats + units * sums_of_tile) * static_cast<int64_t>(sizeof(float));
   int64_t panel = std::min(all, std::max<int64_t>(4, kPanelBytes / tile_bytes / 4 * 4));
   panel = ceil_divide(all, ceil_divide(all, panel));
   scratch.points.resize(static_cast<size_t>(t.points * (panel * tile_floats + kApart)));
-  scratch.sums.resize(static_cast<size_t>(filters * t.points * (panel * sum_floats + kApart)));
+  scratch.sums.resize(static_cast<size_t>(units * panel * sums_of_tile));
   const int64_t carry_unit = (filters - 1) * width;
   scratch.carry.resize(static_cast<size_t>(padded(spec_.out_channels) * carry_unit + width));
 
@@ -102,23 +101,18 @@ void Conv1dLayer::run_toom(const std::vector<Slot>& slots, Scratch& scratch) con
     product.runs = runs.data(), product.run_count = static_cast<int64_t>(runs.size());
     product.taps = 1, product.weight_step = kChannelBlock;
     product.tiles = tiles, product.tile_step = forward.v_tile;
-    product.out_row = tiles * width;
-    product.out_tile = by_lanes ? width : kChannelBlock;
+    product.out_row = tiles * sums_of_tile, product.out_tile = sums_of_tile;
     ToomInverse inverse = {};
     inverse.kind = t.kind, inverse.phases = filters;
-    inverse.m_unit = by_lanes ? tiles * width : width, inverse.m_tile = product.out_tile;
-    inverse.m_point = tiles * sum_floats + kApart;
-    inverse.m_phase = t.points * inverse.m_point;
+    inverse.m_unit = product.out_row, inverse.m_tile = product.out_tile;
     inverse.out_unit = out.unit, inverse.out_step = out.step, inverse.length = out.length;
-    inverse.activation = spec_.activation == Activation::tanh ? Activation::linear : spec_.activation;
-    inverse.slope = spec_.slope;
+    inverse.activation = spec_.activation, inverse.slope = spec_.slope;
     const float* weight = packed_;
     for (int64_t o = 0; o < spec_.out_channels; o += kChannelBlock) {
       product.rows = std::min(kChannelBlock, spec_.out_channels - o);
       for (int64_t s = 0; s < filters * t.points; ++s, weight += sum_length * kChannelBlock)
-        (by_lanes ? k.product_lanes : k.product_channels)(product,
-                                                          scratch.points.data() + s % t.points * forward.v_point,
-                                                          weight, scratch.sums.data() + s * inverse.m_point);
+        (by_lanes ? k.product_lanes : k.product_channels)(
+            product, scratch.points.data() + s % t.points * forward.v_point, weight, scratch.sums.data() + s * width);
       inverse.units = units_of(out.layout, product.rows);
       const int64_t unit = by_lanes ? o : o / width;
       float* carry = scratch.carry.data() + unit * carry_unit;
@@ -128,10 +122,6 @@ void Conv1dLayer::run_toom(const std::vector<Slot>& slots, Scratch& scratch) con
         inverse.first = filters == 1 ? tile * t.outputs : (t.first + tile * t.outputs) * filters + spec_.padding;
         k.toom_inverse(inverse, scratch.sums.data() + at * inverse.m_tile, bias_of(out.layout, o), carry,
                        slot.out->first + unit * out.unit);
-        if (spec_.activation != Activation::tanh) return;
-        const int64_t last = inverse.first + (count * t.outputs - 1) * filters;  // behind it the carry waits
-        const int64_t until = tile + count == t.tiles ? out.length : std::min(out.length, last + 1);
-        activate(*slot.out, o, std::max<int64_t>(0, inverse.first - filters + 1), until, false);
       });
     }
   }

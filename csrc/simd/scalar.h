@@ -131,6 +131,7 @@ inline bool store_microvolt(F32 signal, float scale, int16_t* out) {
   *out = static_cast<int16_t>(y);
   return number;
 }
+inline void transpose_i16(int16_t*) {}  // of one row
 
 }  // namespace
 }  // namespace DSB_VARIANT
