@@ -137,15 +137,12 @@ def _builders(flavour: str) -> dict:
     if flavour == "fused":
         from ..export import lucid_graph as fused
 
-        return {"whole": fused.build_fused, "mapping": fused.build_fused_mapping, "synthesis": fused.build_fused_synthesis}
+        makers = fused.build_fused, fused.build_fused_mapping, fused.build_fused_synthesis
+        return dict(zip(PARTS, makers, strict=True))
     from ..export import lucid_portable as portable
 
-    return {
-        "whole": portable.build,
-        "mapping": portable.build_mapping,
-        "synthesis": portable.build_synthesis,
-        "fidelity": portable.build_fidelity,
-    }
+    makers = portable.build, portable.build_mapping, portable.build_synthesis, portable.build_fidelity
+    return dict(zip((*PARTS, "fidelity"), makers, strict=True))
 
 
 class ExportedGraph:
@@ -165,7 +162,7 @@ class ExportedGraph:
         if part == "fidelity":
             raise CheckpointError("it was exported for torch-fidelity, which runs it; export without --fidelity")
         if part not in PARTS:
-            raise CheckpointError("its model card does not say which part of the network it is")
+            raise CheckpointError(f"its model card does not say which part of {self.name} it is")
         try:
             self.card = check_card(values)
         except InputError as error:
