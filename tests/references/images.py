@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 from dsb_fast.export import lucid
-from references import lucid_generator, philox
 
 from dsb_fast import _kernels
 from dsb_fast._generator import Generator
 from dsb_fast._library import has_library
 from dsb_fast._models.opening import open_model
+from references import lucid_generator, philox
 
 NAMES = ("attn64", "fmap32", "plain32", "rgba_noconst32", "v190_attn32")
-FLAVOURS = ("fused",)
+FLAVOURS = ("portable", "fused") if has_library() and _kernels.native else ("portable",)
 
 
 def folder(data: Path, name: str) -> Path:
