@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+_OPTIONS = ("leads", "truncation", "truncation_cutoff", "label", "noise", "mixing")  # of samples
+
 
 def add_arguments(parser) -> None:
     """Options of the subcommand."""
@@ -20,6 +22,13 @@ def add_arguments(parser) -> None:
         help="ECGs: asc (default), csv, npy or dummy; images: png (default), jpg, webp, npy or dummy",
     )
     parser.add_argument("--leads", type=int, metavar="8|12", help="leads of an ECG (default: the network's own)")
+    parser.add_argument(
+        "--truncation", type=float, metavar="PSI", help="images: 1 none, 0 the mean style (default: the model card's)"
+    )
+    parser.add_argument("--truncation-cutoff", type=int, metavar="L", help="images: truncate the first L styles only")
+    parser.add_argument("--label", type=int, metavar="L", help="conditional image models: the label")
+    parser.add_argument("--noise", metavar="MODE", help="images: random, const or none")
+    parser.add_argument("--mixing", action="store_true", default=None, help="images: two latents, half the blocks each")
     parser.add_argument("--time-column", action="store_true", help="csv: begin each row with time_s")
     parser.add_argument("--grid", type=int, metavar="N", help="png, jpg, webp: a sheet for every N x N images")
     parser.add_argument("--quality", type=int, metavar="Q", help="jpg, webp: 1 to 100 (default: jpg 95, webp lossless)")
@@ -61,7 +70,8 @@ def run(args) -> int:
     if args.count < 1:
         raise InputError(f"-n: {args.count}; ask for at least 1 sample")
     generator = load_model(args, args.quiet)
-    options = {} if args.leads is None else {"leads": args.leads}
+    given = {name: getattr(args, name) for name in _OPTIONS}
+    options = {name: value for name, value in given.items() if value is not None}
     format_options = _format_options(args)
     recipe, chosen, format_ = make_recipe(
         generator, args.count, args.seed, args.start, args.format, args.shard_size, format_options, **options
