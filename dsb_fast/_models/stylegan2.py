@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import _kernels, random
+from .. import _images, _kernels, random
 from .._errors import GenerationError, InputError, ModelError
 from .stylegan2_source import PARTS
 
@@ -163,7 +163,7 @@ class StyleGan2Model:
 
     def context(self, options: StyleGan2Options) -> dict:
         """What a dataset's recipe says of images beside what it says of every sample."""
-        return {"unit": "grey level", "card": self.source.said}
+        return {**_images.recipe_entries(self.card.channels), "card": self.source.said}
 
     def export(self, path: str, flavour: str = "portable", **options) -> None:
         """Write a graph, weights inside, to ``path``.
