@@ -163,7 +163,8 @@ def _read_shapes(parts: Mapping[str, Mapping[str, Tensor]], wrong: list[str]) ->
                 wrong.append(f"{part}.{name} is missing")
             elif found[name] != shape:
                 wrong.append(f"{part}.{name} is {list(found[name])}, needs {list(shape)}")
-        wrong += [f"{shown(f'{part}.{name}')} is not part of such a network" for name in found.keys() - expected]
+        extra = (f"{part}.{name}" for name in found if name not in expected)
+        wrong += [f"{shown(name)} is not part of such a network" for name in extra]
     return shapes
 
 
