@@ -123,7 +123,7 @@ def from_tree(tree: Any, config: Mapping[str, Any] | None = None, options: Mappi
     shapes = _read_shapes(parts, wrong)
     generators = {name: shape for name, shape in shapes.items() if isinstance(shape, GeneratorShape)}
     mappings = {name: shape for name, shape in shapes.items() if isinstance(shape, MappingShape)}
-    wrong += _disagreements(parts, generators, mappings)
+    wrong += _disagreements(generators, mappings)
     lr_mlp, is_assumed, contradictory = claims.lr_mlp()
     wrong += contradictory
     assumed = ["lr_mlp"] if is_assumed else []
@@ -168,7 +168,7 @@ def _read_shapes(parts: Mapping[str, Mapping[str, Tensor]], wrong: list[str]) ->
     return shapes
 
 
-def _disagreements(parts, generators: dict[str, GeneratorShape], mappings: dict[str, MappingShape]) -> list[str]:
+def _disagreements(generators: dict[str, GeneratorShape], mappings: dict[str, MappingShape]) -> list[str]:
     """How the networks differ from the first of them."""
     wrong = []
     for group in (generators, mappings):
