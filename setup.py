@@ -60,6 +60,7 @@ setup(
         "onnx>=1.15",
         "pillow>=10",
         "tqdm>=4.60",
+        "tomli>=2; python_version < '3.11'",  # the standard library has it from then on
         "deepfake-ecg==1.1.2",  # carries the published ECG weights; never imported
         *([] if NATIVE else ["numba>=0.60"]),
     ],
@@ -72,6 +73,7 @@ setup(
         "dsb_fast.export",
     ],
     package_dir={"dsb_fast.export": "export"},
+    package_data={"dsb_fast._models": ["cards/*.toml"]},
     ext_modules=[Extension("dsb_fast._native", [])] if NATIVE else [],
     cmdclass={"build_ext": CMakeBuild},
 )

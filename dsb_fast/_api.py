@@ -23,21 +23,20 @@ def load(model, device: str = "auto", precision: str = "fp32", checkpoint=None, 
     """
     from ._generator import Generator
     from ._models.ecg import EcgModel
-    from ._models.ecg_source import open_source
+    from ._models.ecg_source import open_registered, open_source
 
     name = os.fspath(model) if isinstance(model, (str, os.PathLike)) else None
     if name is None:
         raise ModelError(f"model: {model!r} is neither a name nor a path")
     if name in REGISTERED:
-        source = open_source(checkpoint, card)
-    else:
-        if not os.path.exists(name):
-            known = ", ".join(REGISTERED)
-            raise ModelError(f"model: '{name}' is neither a registered model ({known}) nor a file")
-        if checkpoint is not None:
-            raise ModelError(f"checkpoint: '{name}' is a file itself; give one or the other")
-        source = open_source(name, card)
-    return Generator(EcgModel(source), device, precision)
+        source = open_registered(REGISTERED[name], checkpoint, card)
+        return Generator(EcgModel(source, name), device, precision)
+    if not os.path.exists(name):
+        known = ", ".join(REGISTERED)
+        raise ModelError(f"model: '{name}' is neither a registered model ({known}) nor a file")
+    if checkpoint is not None:
+        raise ModelError(f"checkpoint: '{name}' is a file itself; give one or the other")
+    return Generator(EcgModel(open_source(name, card)), device, precision)
 
 
 def models() -> dict[str, list[str]]:

@@ -19,10 +19,14 @@ def run(args) -> int:
     from .._errors import InputError
     from .._models import REGISTERED
     from .._models.ecg import card_values
-    from .._models.ecg_source import open_source
+    from .._models.ecg_source import open_registered, open_source
 
     if args.flavour not in ("portable", "fused"):
         raise InputError(f"--flavour: '{args.flavour}' is not known; there are portable and fused")
-    path = args.checkpoint if args.model in REGISTERED else args.model
-    open_source(path, card_values(args.card)).export(args.output, args.flavour)
+    values = card_values(args.card)
+    if args.model in REGISTERED:
+        source = open_registered(REGISTERED[args.model], args.checkpoint, values)
+    else:
+        source = open_source(args.model, values)
+    source.export(args.output, args.flavour)
     return 0
