@@ -71,9 +71,10 @@ setup(
             for p in sorted((ROOT / "dsb_fast").rglob("__init__.py"))
         ),
         "dsb_fast.export",
+        "dsb_fast._models.cards",
     ],
     package_dir={"dsb_fast.export": "export"},
-    package_data={"dsb_fast._models": ["cards/*.toml"]},
+    package_data={"dsb_fast._models.cards": ["*.toml"]},
     ext_modules=[Extension("dsb_fast._native", [])] if NATIVE else [],
     cmdclass={"build_ext": CMakeBuild},
 )

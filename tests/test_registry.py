@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import logging
+import re
 import subprocess
 import sys
 from importlib.resources import files
@@ -95,7 +96,7 @@ def test_the_gitract_card_is_the_published_architecture():
     """As deepsynth-gitract 0.0.1 calls stylegan2-pytorch: 128 pixels, capacity 16, attention at layers 1 and 2."""
     found = registry.find(OWN[1])
     options = {"image_size": 128, "network_capacity": 16, "attn_layers": (1, 2), "lr_mlp": 0.1}
-    assert found.weights.options == options and found.defaults["truncation"] == 0.75
+    assert found.weights.options == options and found.values()["truncation"] == 0.75
     assert found.inputs["z"].shape == ("N", 512) and found.outputs["image"].shape == ("N", 128, 128, 3)
 
 
@@ -161,6 +162,13 @@ def test_wrong_cards_are_refused_in_one_line(old, new, words):
         parse(EEG.replace(old, new, 1))
     text = str(caught.value)
     assert text.startswith("a.toml: ") and "\n" not in text and all(word in text for word in words), text
+
+
+@pytest.mark.parametrize(("key", "value"), [("network", "both"), ("noise", "loud"), ("truncation", "much")])
+def test_defaults_of_image_models_are_checked(key, value):
+    text = (files("dsb_fast._models") / "cards" / f"{OWN[1]}.toml").read_text()
+    with pytest.raises(dsb_fast.InputError, match=rf"defaults\.{key}: '{value}'; it must be"):
+        parse(re.sub(r"\[defaults\].*?\n\n", f'[defaults]\n{key} = "{value}"\n\n', text, flags=re.S))
 
 
 @given(st.binary(max_size=60), st.integers(0, len(EEG)))
@@ -272,6 +280,23 @@ def test_an_added_model_makes_samples(package, tmp_path, monkeypatch):
     (folder / "weights/net.pt").unlink()
     with pytest.raises(dsb_fast.ModelError, match=r"nervous\.eeg: its weights are not here; installing the package"):
         dsb_fast.load("nervous.eeg", device="cpu")
+
+
+def test_the_example_of_the_docs_is_a_card_and_works(package):
+    text = (Path(__file__).parent.parent / "docs/models.md").read_text()
+    example = next(block for block in re.findall(r"```toml\n(.*?)```", text, re.S) if block.startswith("name"))
+    assert parse(example).weights.file == "weights/limb.pt"
+    example = example.replace('"lead_models"', '"eeg_models"')
+    folder = package({"mine": "eeg_models.cards"}, "", {"limb.toml": example})
+    torch.save(state_dict(6, 2), folder / "weights/limb.pt")
+    generator = dsb_fast.load("cardiovascular.limb", device="cpu")
+    assert generator.sample(1).shape == (1, 2, 2500) and generator.info["citation"].startswith("Your name")
+
+
+def test_every_key_of_the_docs_table_is_known():
+    text = (Path(__file__).parent.parent / "docs/models.md").read_text()
+    for loader in card._OPTIONS:
+        assert all(f"`{key}`" in text for key in (*card._OPTIONS[loader], *card._DEFAULTS[loader], loader))
 
 
 def _run(code: str, folder: Path) -> str:

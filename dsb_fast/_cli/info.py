@@ -31,8 +31,8 @@ def _info(args) -> dict:
     from .._models import REGISTERED
     from .common import load_model
 
-    plain = not args.checkpoint and not args.card and (args.device, args.precision) == ("auto", "fp32")
-    if args.model not in REGISTERED or not plain:
+    asked = args.checkpoint or args.card or getattr(args, "network", None)
+    if args.model not in REGISTERED or asked or (args.device, args.precision) != ("auto", "fp32"):
         return load_model(args, quiet=True).info
     from .._models.weights import place, present
 

@@ -18,12 +18,12 @@ _OPTIONS = {
     "pulse2pulse": {"leads": "texts", "length": "count", "scale": "number", "unit": "text"},
     "stylegan2": {
         "image_size": "count", "network_capacity": "count", "attn_layers": "counts", "lr_mlp": "number",
-        "transparent": "flag", "no_const": "flag",
+        "latent_dim": "count", "style_depth": "count", "fmap_max": "count", "transparent": "flag", "no_const": "flag",
     },
 }  # fmt: skip
 _DEFAULTS = {
     "pulse2pulse": {"leads": "count"},
-    "stylegan2": {"truncation": "number", "truncation_cutoff": "count", "network": "text", "noise": "text"},
+    "stylegan2": {"truncation": "number", "truncation_cutoff": "count", "network": "network", "noise": "noise"},
 }
 _WORDS = ("title", "licence", "citation", "source")
 _MAX_BYTES = 1 << 20
@@ -97,8 +97,9 @@ class Card:
 
     def values(self) -> dict:
         """What the checkpoint does not say of the network and its makers, by the names that its loader has for it."""
-        rate = {} if self.sampling_rate_hz is None else {"sampling_rate_hz": self.sampling_rate_hz}
-        return {**self.weights.options, **rate, **{name: getattr(self, name) for name in _WORDS}}
+        open_ = {"sampling_rate_hz": self.sampling_rate_hz, "truncation": self.defaults.get("truncation")}
+        said = {key: value for key, value in open_.items() if value is not None}
+        return {**self.weights.options, **said, **{name: getattr(self, name) for name in _WORDS}}
 
     def info(self) -> dict:
         """The card as a plain dictionary; what it leaves open is not in it."""
@@ -149,6 +150,8 @@ _KINDS = {
         lambda v: isinstance(v, list) and len(v) == 2 and all(map(_is_number, v)) and v[0] < v[1],
         "must be the least and the largest number",
     ),
+    "network": (lambda v: v in ("ema", "plain"), "must be ema or plain"),
+    "noise": (lambda v: v in ("random", "const", "none"), "must be random, const or none"),
     "share": (lambda v: _is_number(v) and 0 <= v <= 1, "must be a number from 0 to 1"),
 }
 
