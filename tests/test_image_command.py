@@ -200,7 +200,8 @@ def test_files_of_another_kind_say_what_they_look_like(command, one_line, rgba, 
 def test_a_card_that_does_not_fit_its_graph(rgba, tmp_path, edit):
     from dsb_fast.export import onnx_file
 
-    model = onnx.load_model_from_string(images.generator(rgba, "portable").model.source.build("whole", "portable").model)
+    built = images.generator(rgba, "portable").model.source.build("whole", "portable")
+    model = onnx.load_model_from_string(built.model)
     properties = {p.key: p.value for p in model.metadata_props if p.key != "graph_sha256"}
     card = json.loads(properties["card"])
     card.update({"part": {"part": "half"}, "blocks": {"blocks": 3}, "channels": {"channels": 3},

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import _cache, _files
 from .._errors import CheckpointError, InputError, ModelError
-from .stylegan2_card import GITRACT, GITRACT_SAYS, NETWORKS, SAID, StyleGan2Card, check_card
+from .stylegan2_card import NETWORKS, SAID, StyleGan2Card, check_card
 
 PARTS = ("whole", "mapping", "synthesis")
 
@@ -18,26 +18,25 @@ PARTS = ("whole", "mapping", "synthesis")
 class Checkpoint:
     """A checkpoint of stylegan2-pytorch, known by its digest. It is parsed only when something of it is not cached.
 
-    ``network`` is "ema" (the averaged one) or "plain"; ``values`` are what the file does not say: card entries and
-    options of :func:`dsb_fast.export.lucid.from_tree`. ``tree`` is the file's object tree and its digest where it was
-    read already.
+    ``place`` is the path of the file and that of its ``.config.json`` or None; ``network`` is "ema" (the averaged one)
+    or "plain". ``values`` are what the file does not say: card entries and options of
+    :func:`dsb_fast.export.lucid.from_tree`. They win over ``defaults``, whose options lose to a ``.config.json``, too.
     """
 
     offers = ("graph",)
     parts = PARTS
 
-    def __init__(
-        self, name: str, place: tuple[str, str | None], values: dict, network: str | None, tree: tuple | None = None
-    ):
+    def __init__(self, name: str, place: tuple[str, str | None], values: dict, network: str | None, defaults: dict):
         self.name, self.network = name, network or "ema"
         if self.network not in NETWORKS:
             raise InputError(f"network: {self.network!r}; there are {', '.join(NETWORKS)}")
         self.path, self._config_path = place
         self.said = json.loads(json.dumps(values, default=str))  # as a manifest has it, to load the file again
-        says = {**GITRACT_SAYS, **values} if name == GITRACT else values
+        says = {**defaults, **values}
         self._words = {key: value for key, value in says.items() if key in SAID}
-        self._options = {key: value for key, value in values.items() if key not in SAID}
-        self._tree, self.weights_sha256 = tree or (None, _files.sha256_of(self.path))
+        says = values if self._config_path else says
+        self._options = {key: value for key, value in says.items() if key not in SAID}
+        self.weights_sha256 = _files.sha256_of(self.path)
 
     def confirm(self) -> None:
         """The digest was taken when it was opened."""
@@ -50,19 +49,26 @@ class Checkpoint:
         return lucid_config.read(self._config_path) if self._config_path else None
 
     @cached_property
+    def tree(self) -> tuple[object, str]:
+        """The file's object tree, and its digest. Raises CheckpointError."""
+        from ..export import torch_file
+
+        tree, digest = torch_file.load(self.path)
+        if digest != self.weights_sha256:
+            raise CheckpointError(f"{self.path}: the file has changed since it was loaded; load it again")
+        return tree, digest
+
+    @cached_property
     def lucid(self):
         """The parsed and checked file. Raises CheckpointError, one line that names all that is wrong."""
-        from ..export import lucid, torch_file
+        from ..export import lucid
 
-        tree, self._tree = self._tree, None
-        if tree is None:
-            tree, digest = torch_file.load(self.path)
-            if digest != self.weights_sha256:
-                raise CheckpointError(f"{self.path}: the file has changed since it was loaded; load it again")
         try:
-            return lucid.from_tree(tree, self._config, self._options)
+            return lucid.from_tree(self.tree[0], self._config, self._options)
         except CheckpointError as error:
             raise CheckpointError(f"{self.path}: {error}") from None
+        finally:
+            self.__dict__.pop("tree", None)  # the networks have the numbers
 
     def facts_are_cached(self) -> bool:
         """Whether this file was read before, and found to be what it should be."""
