@@ -67,10 +67,9 @@ def test_the_rule_of_the_mean_style_gives_the_packages(data, name):
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_the_mean_style_is_that_of_the_plain_network(loaded, data, network):
-    checkpoint, _ = lucid.load(images.folder(data, "rgba_noconst32"))
     mean = loaded("rgba_noconst32", network=network).mean_style
     assert mean.dtype == np.float32 and mean.shape == (40,)
-    close(mean, images.mean_style(checkpoint), 1e-6)
+    close(mean, images.mean_style(images.folder(data, "rgba_noconst32")), 1e-6)
 
 
 @pytest.mark.parametrize("mixing", [False, True])
