@@ -152,14 +152,15 @@ class ExportedGraph:
         from ..export import onnx_file
 
         self.path = path
-        properties, values, shape = onnx_file.check(data)
+        exported = onnx_file.check(data)
+        properties, values = exported.properties, exported.card
         if properties["model"] != NAME:
             raise CheckpointError(f"it is a graph of {properties['model'][:60]!r}, not of {NAME}")
         self.weights_sha256 = properties["weights_sha256"]
         self._graph = _cache.Graph(data, properties["graph_sha256"])
         self._flavour = properties["flavour"]
-        assumed = values.pop("assumed", [])
-        if not isinstance(assumed, list) or len(shape) != 2:
+        shape, assumed = exported.inputs.get("noise", ()), values.pop("assumed", [])
+        if not isinstance(assumed, list) or len(shape) != 2 or len(exported.inputs) != 1:
             raise CheckpointError("its model card does not fit its graph")
         try:
             self.card = replace(foreign_card(values, shape[0]), assumed=tuple(map(str, assumed)))
