@@ -7,29 +7,23 @@ import os
 import threading
 from dataclasses import asdict, replace
 from functools import cached_property
-from importlib.util import find_spec
 from typing import NamedTuple
 
 import numpy as np
 
 from .. import _cache, _files
 from .._errors import CheckpointError, InputError, ModelError
+from . import registry
+from .card import Card
 from .ecg import NAME, PUBLISHED, EcgCard, foreign_card, read_card
+from .weights import weights_of
 
-PUBLISHED_SHA256 = "676619cb3b81ed637e5ef93fabd591220d047bc4f5e199ffce930a3affb05cba"
+PUBLISHED_SHA256 = registry.find(NAME).weights.sha256
 
 
 def published_checkpoint() -> str:
     """Path of g_stat.pt in the installed package deepfake-ecg, which is not imported."""
-    spec = find_spec("deepfakeecg")
-    places = list(spec.submodule_search_locations or []) if spec else []
-    for place in places:
-        path = os.path.join(place, "checkpoints", "g_stat.pt")
-        if os.path.isfile(path):
-            return path
-    raise ModelError(
-        f"{NAME}: its weights are not here; pip install deepfake-ecg==1.1.2 brings them, or give --checkpoint"
-    )
+    return weights_of(registry.find(NAME))
 
 
 class _Digest(threading.Thread):
@@ -71,10 +65,10 @@ class Checkpoint:
 
     offers = ("network", "graph")
 
-    def __init__(self, path: str, values: dict, published: bool):
-        self.path, self._values = path, values
+    def __init__(self, path: str, values: dict, published: bool, tree: tuple | None = None):
+        self.path, self._values, self._tree = path, values, tree
         self._pending = _Digest(path) if published else None
-        self.weights_sha256 = PUBLISHED_SHA256 if published else _files.sha256_of(path)
+        self.weights_sha256 = PUBLISHED_SHA256 if published else tree[1] if tree else _files.sha256_of(path)
         self.is_published = self.weights_sha256 == PUBLISHED_SHA256
 
     def confirm(self) -> None:
@@ -107,10 +101,12 @@ class Checkpoint:
     @cached_property
     def network(self):
         """The parsed and checked network. Raises CheckpointError, one line that names all that is wrong."""
-        from ..export import pulse2pulse, torch_file
+        from ..export import lucid, pulse2pulse, torch_file
 
-        tree, digest = torch_file.load(self.path)
+        (tree, digest), self._tree = self._tree or torch_file.load(self.path), None
         self._check(digest)
+        if lucid.looks_like(tree):
+            raise CheckpointError(f"{self.path}: it looks like a stylegan2-pytorch checkpoint, which makes images")
         try:
             return pulse2pulse.from_tree(tree)
         except CheckpointError as error:
@@ -138,9 +134,9 @@ class Checkpoint:
         array, note, sha256 = _cache.array(key, lambda: _fused.pack(self.network))
         return Packed(tuple(map(tuple, json.loads(note))), array, sha256)
 
-    def flavour(self, preferred: str) -> str:
-        """What a backend that prefers ``preferred`` gets."""
-        return preferred
+    def flavour(self, able: tuple[str, ...]) -> str:
+        """What a backend that runs the flavours ``able``, the preferred one first, gets."""
+        return able[0]
 
     def export(self, path: str, flavour: str = "portable") -> None:
         """Write the graph, weights inside, to ``path``."""
@@ -156,14 +152,15 @@ class ExportedGraph:
         from ..export import onnx_file
 
         self.path = path
-        properties, values, shape = onnx_file.check(data)
+        exported = onnx_file.check(data)
+        properties, values = exported.properties, exported.card
         if properties["model"] != NAME:
             raise CheckpointError(f"it is a graph of {properties['model'][:60]!r}, not of {NAME}")
         self.weights_sha256 = properties["weights_sha256"]
         self._graph = _cache.Graph(data, properties["graph_sha256"])
         self._flavour = properties["flavour"]
-        assumed = values.pop("assumed", [])
-        if not isinstance(assumed, list) or len(shape) != 2:
+        shape, assumed = exported.inputs.get("noise", ()), values.pop("assumed", [])
+        if not isinstance(assumed, list) or len(shape) != 2 or len(exported.inputs) != 1:
             raise CheckpointError("its model card does not fit its graph")
         try:
             self.card = replace(foreign_card(values, shape[0]), assumed=tuple(map(str, assumed)))
@@ -175,8 +172,8 @@ class ExportedGraph:
     def confirm(self) -> None:
         """Checked when it was opened."""
 
-    def flavour(self, preferred: str) -> str:
-        """The file's own, whatever a backend prefers."""
+    def flavour(self, able: tuple[str, ...]) -> str:
+        """The file's own, whatever a backend runs."""
         return self._flavour
 
     def graph(self, length: int, flavour: str) -> _cache.Graph:
@@ -192,10 +189,11 @@ class ExportedGraph:
         _files.write_atomically(path, self._graph.model)
 
 
-def open_source(path: str | None, values: dict | None = None) -> Checkpoint | ExportedGraph:
+def open_source(path: str | None, values: dict | None = None, tree: tuple | None = None) -> Checkpoint | ExportedGraph:
     """The published weights (``path`` None), a checkpoint or an exported ONNX file.
 
     ``values`` are card entries; ``FILE.card.json`` beside a checkpoint is read when there is one and loses to them.
+    ``tree`` is the checkpoint's object tree and its digest, where it was read already.
     """
     values = dict(values or {})
     if path is None:
@@ -204,10 +202,27 @@ def open_source(path: str | None, values: dict | None = None) -> Checkpoint | Ex
     if not path.lower().endswith(".onnx"):
         if os.path.isfile(path + ".card.json"):
             values = {**read_card(path + ".card.json"), **values}
-        return Checkpoint(path, values, published=False)
+        return Checkpoint(path, values, False, tree)
     if values:
         raise InputError(f"{path}: an exported file carries its own model card; export again to change it")
     try:
         return ExportedGraph(path, _files.read_regular(path))
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {str(error).removeprefix(path + ': ')}") from None
+
+
+def open_registered(
+    card: Card, checkpoint: str | None = None, values: dict | None = None
+) -> Checkpoint | ExportedGraph:
+    """The weights of a registered Pulse2Pulse model, or ``checkpoint`` in their place, as :func:`open_source` does.
+
+    Raises ModelError for a model of another loader.
+    """
+    if card.loader != "pulse2pulse":
+        raise ModelError(f"{card.name}: this version of dsb_fast has no loader {card.loader}")
+    if card.name == NAME or checkpoint is not None:
+        return open_source(checkpoint, values)
+    path = weights_of(card)
+    if path.lower().endswith(".onnx"):
+        return open_source(path, values)
+    return Checkpoint(path, {**card.values(), **(values or {})}, published=False)

@@ -1,0 +1,116 @@
+"""Which model a name or a file is: registered names, checkpoints told apart by what is in them, exported ONNX files."""
+
+from __future__ import annotations
+
+import os
+
+from .. import _files
+from .._errors import CheckpointError, InputError, ModelError
+from . import REGISTERED, ecg
+from .ecg import EcgModel
+from .ecg_source import open_registered, open_source
+from .stylegan2 import StyleGan2Model
+from .stylegan2_card import FOREIGN, SAID
+from .stylegan2_source import Checkpoint, ExportedGraph
+from .weights import weights_of
+
+_IMAGES = "stylegan2"  # loader
+
+
+def open_model(name, checkpoint=None, values: dict | None = None, network: str | None = None):
+    """The :class:`EcgModel` or :class:`StyleGan2Model` that ``name``, a registered name or a path, stands for.
+
+    ``checkpoint`` is another weight file, model folder or exported file for a registered name, ``values`` what a file
+    does not say of itself, ``network`` "ema" or "plain" of an image model. Raises ModelError, CheckpointError or
+    InputError, each one line.
+    """
+    name, values = os.fspath(name), dict(values or {})
+    if checkpoint is not None and (name in REGISTERED or name == FOREIGN):
+        return _with_weights(name, os.fspath(checkpoint), values, network)
+    if name in REGISTERED:
+        return _registered(name, values, network)
+    if name == FOREIGN and not os.path.exists(name):
+        raise ModelError(f"{name}: its weights are in a file of your own; --checkpoint names it")
+    if not os.path.exists(name):
+        raise ModelError(f"model: '{name}' is neither a registered model ({', '.join(REGISTERED)}) nor a file")
+    if checkpoint is not None:
+        raise ModelError(f"checkpoint: '{name}' is a file itself; give one or the other")
+    return _of_file(name, None, values, network)
+
+
+def _registered(name: str, values: dict, network: str | None):
+    """A registered model with the weights that its card names."""
+    card = REGISTERED[name]
+    if card.loader != _IMAGES:
+        _one_network(name, network)
+        return EcgModel(open_registered(card, None, values), name)
+    network = network or card.defaults.get("network")
+    return _of_file(weights_of(card), name, values, network, {**card.values(), **_truncation(card)})
+
+
+def _with_weights(name: str, checkpoint: str, values: dict, network: str | None):
+    """A registered model, or one of a family, with the weights that its user names."""
+    if name == FOREIGN:
+        return _of_file(checkpoint, name, values, network)
+    card = REGISTERED[name]
+    if card.loader != _IMAGES:
+        _one_network(name, network)
+        return EcgModel(open_registered(card, checkpoint, values), name)
+    said = {key: value for key, value in card.values().items() if key in (*SAID, "lr_mlp")}
+    return _of_file(checkpoint, name, values, network, {**said, **_truncation(card)})
+
+
+def _truncation(card) -> dict:
+    return {"truncation": card.defaults["truncation"]} if "truncation" in card.defaults else {}
+
+
+def _one_network(name: str, network: str | None) -> None:
+    if network is not None:
+        raise InputError(f"network: {network!r}; {name} has one network, StyleGAN2 models have two")
+
+
+def _of_file(path: str, name: str | None, values: dict, network: str | None, defaults: dict | None = None):
+    """The model in a file or folder: of any kind without ``name``, else an image model of that name."""
+    if path.lower().endswith(".onnx") and not os.path.isdir(path):
+        return _exported(path, name, values, network)
+    from ..export import lucid
+
+    place = lucid.find_checkpoint(path)
+    card = place[0] + ".card.json"
+    said = {**ecg.read_card(card), **values} if os.path.isfile(card) else values
+    source = Checkpoint(name or FOREIGN, place, said, network, defaults or {})
+    if name is None and not source.facts_are_cached() and not lucid.looks_like(source.tree[0]):
+        _one_network(ecg.NAME, network)
+        return EcgModel(open_source(place[0], values, source.tree))
+    return StyleGan2Model(source)
+
+
+def _exported(path: str, name: str | None, values: dict, network: str | None):
+    if values:
+        raise InputError(f"{path}: an exported file carries its own model card; export again to change it")
+    data = _files.read_regular(path)
+    model = _model_property(data)
+    if name is None and not _is_image(model):
+        _one_network(ecg.NAME, network)
+        return EcgModel(open_source(path))
+    if name not in (None, model):
+        raise CheckpointError(f"{path}: it is no graph of {name}" + (f" but of {model[:60]!r}" if model else ""))
+    try:
+        return StyleGan2Model(ExportedGraph(path, data, network))
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+
+
+def _is_image(model: str) -> bool:
+    return model == FOREIGN or (model in REGISTERED and REGISTERED[model].loader == _IMAGES)
+
+
+def _model_property(data: bytes) -> str:
+    """Which model an exported file says that it is; '' where it says nothing. The file is checked by its loader."""
+    import onnx
+
+    try:
+        model = onnx.load_model_from_string(data)
+    except Exception:  # protobuf raises classes of its own
+        return ""
+    return next((entry.value for entry in model.metadata_props if entry.key == "model"), "")
