@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from . import _backends, _kernels
-from ._errors import InputError, ModelError
+from ._errors import DeviceError, InputError, ModelError
 from ._parallel import ordered
 from .random import check_range
 
@@ -22,6 +22,8 @@ class Generator:
 
     def __init__(self, model, device: str = "auto", precision: str = "fp32"):
         self.model = model
+        if why := model.refused.get(precision):
+            raise DeviceError(f"precision {precision}: {model.name} fails its acceptance test ({why}); fp32 works")
         _backends.candidates(device, precision)  # a wrong device is reported before anything is read
         self.precision = precision
         _kernels.active_variant()  # a variant that was forced and can't run is an error now, not at the first sample

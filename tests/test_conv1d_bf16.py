@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tolerances import BF16_LAYER, BF16_ROUNDING, OPS
 
-from dsb_fast import _kernels
+import dsb_fast
+from dsb_fast import DeviceError, _fused, _kernels, random
+from dsb_fast._models.ecg_source import open_source
 
 pytestmark = pytest.mark.skipif(_kernels.native is None, reason="the extension is not built (DSB_NATIVE=0)")
 
@@ -71,3 +73,15 @@ def test_layers_of_the_ecg_network(columns, rows, stride, repetition, length):
         got = _kernels.native.conv1d(x, (weight, bias, stride, repetition, 12, "linear", 0.0, "bfloat16"))
         expected = _conv1d(x, weight, bias, stride, repetition, 12)
         assert np.abs(got - expected).max() <= OPS * _largest(expected)
+
+
+def test_bfloat16_fails_the_acceptance_test_of_the_ecg_and_is_refused():
+    """At most 0.5 microvolt rms and 10 at any value from float32 would be accepted; the model card says so."""
+    network = open_source(None).network
+    noise = random.uniform(0, 0, 16, (8, 5000), low=-1.0, high=1.0)
+    rounded = _kernels.native.Pulse2PulseNetwork(_fused.layers(network, "bfloat16")).run(noise)
+    error_uv = (rounded - _fused.compile_network(network).run(noise)) * 6000
+    assert float((error_uv**2).mean() ** 0.5) > 0.5 and np.abs(error_uv).max() > 1000
+    for device in ("auto", "cpu", "openvino"):
+        with pytest.raises(DeviceError, match="precision bf16: cardiovascular.ecg fails .*microvolts.*fp32 works"):
+            dsb_fast.load("cardiovascular.ecg", device=device, precision="bf16")

@@ -88,6 +88,7 @@ class Card:
     weights: Weights
     sampling_rate_hz: float | None = None
     near: dict[str, Near] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)  # precisions that failed the acceptance test, and how far
     defaults: dict = field(default_factory=dict)
 
     @property
@@ -116,6 +117,7 @@ class Card:
             "sampling_rate_hz": self.sampling_rate_hz,
             "defaults": dict(self.defaults),
             "near": {name: vars(near).copy() for name, near in self.near.items()},
+            "refused": dict(self.refused) or None,
             **{name: getattr(self, name) for name in said[2:]},
             "weights": {key: value for key, value in weights.items() if value is not None},
             "weights_sha256": self.weights.sha256,
@@ -274,7 +276,7 @@ def parse(data: bytes, file: str) -> Card:
     words = {key: top.get(key, "text", True) for key in (*_WORDS, "intended_use", "limits")}
     rate = top.get("sampling_rate_hz", "number")
     arrays = {side: top.table(side, True).tables() for side in ("inputs", "outputs")}
-    near, defaults = top.table("near").tables(), top.table("defaults")
+    near, refused, defaults = top.table("near").tables(), top.table("refused"), top.table("defaults")
     weights = _weights(top.table("weights", True), loader)
     top.end()
     if rate is not None and rate <= 0:
@@ -289,7 +291,9 @@ def parse(data: bytes, file: str) -> Card:
         weights=weights,
         sampling_rate_hz=rate,
         near={precision: _near(table) for precision, table in near.items()},
+        refused=refused.every(dict.fromkeys(PRECISIONS, "text")),
         defaults=defaults.every(_DEFAULTS[loader]),
     )
+    refused.end()
     defaults.end()
     return card

@@ -159,6 +159,7 @@ class EcgModel:
         self.name = name
         self.card = source.card
         self.key = self.card.length  # of the source's graph that makes samples
+        self.refused = registry.find(name if name in registry.REGISTERED else NAME).refused
 
     def key_of(self, inputs: dict[str, np.ndarray]) -> int:
         """The key of the graph that takes ``inputs``: one a length."""

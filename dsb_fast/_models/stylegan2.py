@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from numbers import Real
+from typing import ClassVar
 
 import numpy as np
 
@@ -39,6 +40,7 @@ class StyleGan2Model:
 
     default_format = "png"
     dtype = np.uint8
+    refused: ClassVar[dict[str, str]] = {}  # precisions, and why
 
     def __init__(self, source):
         self.source = source
