@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 
 from ._errors import ModelError
-from ._models import REGISTERED, by_category
+from ._models import by_category
 
 
-def load(model, device: str = "auto", precision: str = "fp32", checkpoint=None, *, card=None):
-    """A :class:`Generator` for a registered model, a checkpoint or an exported ONNX file.
+def load(model, device: str = "auto", precision: str = "fp32", checkpoint=None, *, card=None, network=None):
+    """A :class:`Generator` for a registered model, a checkpoint, a model folder or an exported ONNX file.
 
     Parameters: ``model`` a name such as "cardiovascular.ecg" or a path; ``device`` "auto", "cpu", "cuda", "cuda:1" or
-    "openvino"; ``precision`` "fp32"; ``checkpoint`` another weight file for a registered model; ``card`` a dictionary
-    of what a foreign checkpoint does not say: length, scale, unit ("uV" or "mV"), sampling_rate_hz, leads, licence,
-    citation. What is missing is taken from the published model and listed in ``info["assumed"]``.
+    "openvino"; ``precision`` "fp32"; ``checkpoint`` other weights for a registered model; ``network`` "ema" (averaged,
+    the default) or "plain" of a StyleGAN2 checkpoint; ``card`` a dictionary of what a foreign checkpoint does not say:
+    of an ECG network length, scale, unit ("uV" or "mV"), sampling_rate_hz, leads; of an image network lr_mlp; of both
+    licence, citation. What is missing is taken from the published model and listed in ``info["assumed"]``.
 
     Raises ModelError, CheckpointError or DeviceError, each one line.
 
@@ -22,22 +23,11 @@ def load(model, device: str = "auto", precision: str = "fp32", checkpoint=None, 
     ['I', 'II', 'V1', 'V2', 'V3', 'V4', 'V5', 'V6']
     """
     from ._generator import Generator
-    from ._models.ecg import EcgModel
-    from ._models.ecg_source import open_source
+    from ._models.opening import open_model
 
-    name = os.fspath(model) if isinstance(model, (str, os.PathLike)) else None
-    if name is None:
+    if not isinstance(model, (str, os.PathLike)):
         raise ModelError(f"model: {model!r} is neither a name nor a path")
-    if name in REGISTERED:
-        source = open_source(checkpoint, card)
-    else:
-        if not os.path.exists(name):
-            known = ", ".join(REGISTERED)
-            raise ModelError(f"model: '{name}' is neither a registered model ({known}) nor a file")
-        if checkpoint is not None:
-            raise ModelError(f"checkpoint: '{name}' is a file itself; give one or the other")
-        source = open_source(name, card)
-    return Generator(EcgModel(source), device, precision)
+    return Generator(open_model(model, checkpoint, card, network), device, precision)
 
 
 def models() -> dict[str, list[str]]:

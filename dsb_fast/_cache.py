@@ -35,6 +35,11 @@ def _exporter_digest() -> bytes:
     return digest.digest()
 
 
+def exporter_sha256() -> str:
+    """The same for the key of an :func:`array` that the exporter derives."""
+    return _exporter_digest().hex()
+
+
 class Graph(NamedTuple):
     """An ONNX model ready to open, and the digest of what it computes (the model without its metadata properties).
 
@@ -110,10 +115,21 @@ def array(key: Sequence[str], build: Callable[[], tuple[np.ndarray, str]]) -> tu
     The array is mapped from its file, not copied, so that start-up is short and processes share it. ``build()`` gives
     array and text. A cache that can't be written is no error.
     """
-    digest = hashlib.sha256()
-    for part in key:
-        digest.update(hashlib.sha256(part.encode()).digest())
-    path = os.path.join(folder(), f"{key[0]}-{digest.hexdigest()[:32]}.f32")
+    if found := cached_array(key):
+        return found
+    path = _array_path(key)
+    built, text = build()
+    whole = _array_digest(built, text)
+    with contextlib.suppress(OSError):
+        os.makedirs(folder(), exist_ok=True)
+        write_atomically(path, memoryview(built).cast("B"))
+        write_atomically(path + ".sha256", f"{whole} {text}\n".encode())
+    return built, text, whole
+
+
+def cached_array(key: Sequence[str]) -> tuple[np.ndarray, str, str] | None:
+    """What :func:`array` gives for ``key`` if it is there and whole."""
+    path = _array_path(key)
     try:
         with open(path + ".sha256", "rb") as file:
             noted, text = file.read(1 << 16).decode("utf-8", "replace").rstrip("\n").split(" ", 1)
@@ -122,13 +138,14 @@ def array(key: Sequence[str], build: Callable[[], tuple[np.ndarray, str]]) -> tu
             return np.asarray(mapped), text, noted
     except (OSError, ValueError):
         pass
-    built, text = build()
-    whole = _array_digest(built, text)
-    with contextlib.suppress(OSError):
-        os.makedirs(folder(), exist_ok=True)
-        write_atomically(path, memoryview(built).cast("B"))
-        write_atomically(path + ".sha256", f"{whole} {text}\n".encode())
-    return built, text, whole
+    return None
+
+
+def _array_path(key: Sequence[str]) -> str:
+    digest = hashlib.sha256()
+    for part in key:
+        digest.update(hashlib.sha256(part.encode()).digest())
+    return os.path.join(folder(), f"{key[0]}-{digest.hexdigest()[:32]}.f32")
 
 
 def _array_digest(values: np.ndarray, text: str) -> str:

@@ -122,6 +122,13 @@ def microvolt(signal, scale, out):
     return numbers
 
 
+def grey_levels(image, scale, offset):
+    y = image * np.float32(scale) + np.float32(offset)
+    if np.isnan(y).any():
+        return None
+    return np.ascontiguousarray(np.clip(y, 0.0, 255.0).astype(np.uint8).transpose(0, 2, 3, 1))
+
+
 def derive_12(samples, out):
     i, ii = samples[:, 0].astype(np.int32), samples[:, 1].astype(np.int32)
     out[:, :2] = samples[:, :2]

@@ -66,6 +66,16 @@ def microvolt(signal: np.ndarray, scale: float, out: np.ndarray) -> bool:
     return (native or _fallback()).microvolt(signal, scale, out)
 
 
+def grey_levels(image: np.ndarray, scale: float, offset: float) -> np.ndarray | None:
+    """``image * scale + offset``, held to 0..255 and cut down: float32 [N, C, H, W] to uint8 [N, H, W, C].
+
+    Product and sum are rounded one after the other, on the calling thread. None if a value is not a number.
+    """
+    if native is None:
+        return _fallback().grey_levels(image, scale, offset)
+    return native.grey_levels(image, scale, offset, 1)
+
+
 def derive_12(samples: np.ndarray, out: np.ndarray) -> bool:
     """[N, 8, time] to [N, 12, time], int16; False if a value does not fit."""
     return (native or _fallback()).derive_12(samples, out)

@@ -48,12 +48,14 @@ class Storage:
     def item_size(self) -> int:
         return 2 if self.dtype == "bfloat16" else np.dtype(self.dtype).itemsize
 
-    def values(self) -> np.ndarray:
-        raw = self.read()
-        if self.dtype == "bfloat16":
-            bits = np.frombuffer(raw, self.byte_order + "u2").astype(np.uint32) << 16
-            return bits.view(np.float32)
-        return np.frombuffer(raw, np.dtype(self.dtype).newbyteorder(self.byte_order))
+    def words(self) -> np.ndarray:
+        """The file's numbers as they are; those of bfloat16 as its bits."""
+        dtype = np.dtype("u2" if self.dtype == "bfloat16" else self.dtype)
+        return np.frombuffer(self.read(), dtype.newbyteorder(self.byte_order))
+
+    def values(self, words: np.ndarray) -> np.ndarray:
+        """The values of some of the numbers."""
+        return (words.astype(np.uint32) << 16).view(np.float32) if self.dtype == "bfloat16" else words
 
 
 @dataclass
@@ -71,11 +73,12 @@ class Tensor:
 
     def numpy(self) -> np.ndarray:
         """The values, in the file's type (bfloat16 as float32)."""
-        values = self.storage.values()[self.offset :]
+        words = self.storage.words()[self.offset :]
         if math.prod(self.shape) == 0:
-            return np.zeros(self.shape, values.dtype)
-        steps = tuple(s * values.itemsize for s in self.strides)
-        return np.ascontiguousarray(np.lib.stride_tricks.as_strided(values, self.shape, steps, writeable=False))
+            return self.storage.values(np.zeros(self.shape, words.dtype))
+        steps = tuple(s * words.itemsize for s in self.strides)
+        words = np.lib.stride_tricks.as_strided(words, self.shape, steps, writeable=False)
+        return self.storage.values(np.ascontiguousarray(words))
 
 
 def _sizes(name: str, values: Any) -> tuple[int, ...]:

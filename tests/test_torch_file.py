@@ -186,4 +186,4 @@ def test_strides_can_not_multiply_a_storage():
 def test_values_are_read_in_the_files_byte_order():
     storage = torch_file.Storage("0", "f4", 2, lambda: struct.pack(">2f", 1.5, -2.0), ">")
     assert torch_file.Tensor(storage, 0, (2,), (1,)).numpy().tolist() == [1.5, -2.0]
-    assert np.isfinite(storage.values()).all()
+    assert np.isfinite(storage.words()).all()

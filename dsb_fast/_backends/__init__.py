@@ -18,30 +18,31 @@ PRECISIONS = ("fp32", "fp16", "bf16")
 
 
 class Opened(NamedTuple):
-    """A backend that runs, the digest of what it computes, and how to get it for signals of another length."""
+    """A backend that runs, the digest of what it computes, and how to get it for another of the source's graphs."""
 
     backend: Backend
     sha256: str
-    at_length: Callable[[int], Backend]
+    at: Callable[[object], Backend]
 
 
-def open_first(source, length: int, device: str, precision: str) -> Opened:
+def open_first(source, key, device: str, precision: str) -> Opened:
     """The best of ``device``'s backends that can take what ``source`` has and that starts.
 
-    A backend that ``auto`` would have preferred and that does not start is reported as a warning of logger dsb_fast.
+    ``key`` names one of the source's graphs: the length of an ECG network's signals, the part of an image network. A
+    backend that ``auto`` would have preferred and that does not start is reported as a warning of logger dsb_fast.
     """
     able = [(kind, number) for kind, number in candidates(device, precision) if kind.takes in source.offers]
     for kind, number in able:
 
         def open_it(wanted, kind=kind, number=number):
-            flavour = source.flavour(kind.flavours()[0])
+            flavour = source.flavour(kind.flavours())
             if flavour not in kind.flavours():
                 raise DeviceError(f"device {kind.device}: it can't run a {flavour} graph here; a portable one works")
             model = source.packed() if kind.takes == "network" else source.graph(wanted, flavour)
             return kind(model if kind.takes == "network" else model.model, precision, number, flavour), model.sha256
 
         try:
-            backend, sha256 = open_it(length)
+            backend, sha256 = open_it(key)
         except DeviceError as error:
             if kind is able[-1][0]:
                 raise

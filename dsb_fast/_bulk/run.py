@@ -143,7 +143,7 @@ def _run(generator: Generator, dataset: Dataset, options, batch_size, workers, r
     workers = workers or generator.backend.parallel
     remaining = dataset.missing()
     per_thread = -(-sum(shard.count for shard in remaining) // workers)
-    batch_size = batch_size or min(generator.backend.batch_size, max(1, per_thread))
+    batch_size = batch_size or min(generator.batch_size, max(1, per_thread))
 
     def make(job):
         shard, first, count = job

@@ -8,8 +8,11 @@ from collections.abc import Callable
 
 def add_model_arguments(parser, device: bool = True) -> None:
     """MODEL, --checkpoint, --card and, where something runs, --device and --precision."""
-    parser.add_argument("model", metavar="MODEL", help="a registered name, a checkpoint or an exported ONNX file")
+    parser.add_argument(
+        "model", metavar="MODEL", help="a registered name, a checkpoint, a model folder or an exported ONNX file"
+    )
     parser.add_argument("--checkpoint", metavar="FILE", help="other weights for a registered model")
+    parser.add_argument("--network", metavar="N", help="image models: ema (averaged, default) or plain")
     parser.add_argument(
         "--card",
         action="append",
@@ -29,7 +32,7 @@ def load_model(args, quiet: bool = False):
     from .._models.ecg import card_values
 
     card = card_values(args.card)
-    generator = load(args.model, args.device, args.precision, args.checkpoint, card=card or None)
+    generator = load(args.model, args.device, args.precision, args.checkpoint, card=card or None, network=args.network)
     if generator.model.card.assumed and not quiet:
         info = generator.model.info()
         said = ", ".join(f"{key} {info[key]}" for key in generator.model.card.assumed if key != "leads")

@@ -12,17 +12,22 @@ def add_arguments(parser) -> None:
     parser.add_argument(
         "--flavour", default="portable", help="portable: standard operators only (default); fused: operators of ours"
     )
+    parser.add_argument("--noise", metavar="MODE", help="image models: input (stylegan2-pytorch has no other)")
+    parser.add_argument("--part", metavar="PART", help="image models: whole (default), mapping or synthesis")
+    parser.add_argument(
+        "--fidelity", action="store_true", default=None, help="image models: the graph that torch-fidelity takes"
+    )
 
 
 def run(args) -> int:
     """Run the subcommand."""
     from .._errors import InputError
-    from .._models import REGISTERED
     from .._models.ecg import card_values
-    from .._models.ecg_source import open_source
+    from .._models.opening import open_model
 
     if args.flavour not in ("portable", "fused"):
         raise InputError(f"--flavour: '{args.flavour}' is not known; there are portable and fused")
-    path = args.checkpoint if args.model in REGISTERED else args.model
-    open_source(path, card_values(args.card)).export(args.output, args.flavour)
+    model = open_model(args.model, args.checkpoint, card_values(args.card), args.network)
+    given = {"noise": args.noise, "part": args.part, "fidelity": args.fidelity}
+    model.export(args.output, args.flavour, **{name: value for name, value in given.items() if value is not None})
     return 0

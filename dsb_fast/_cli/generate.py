@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+_OPTIONS = ("leads", "truncation", "truncation_cutoff", "label", "noise", "mixing")  # of samples
+
 
 def add_arguments(parser) -> None:
     """Options of the subcommand."""
@@ -16,6 +18,13 @@ def add_arguments(parser) -> None:
     parser.add_argument("--start", type=int, default=0, help="number of the first sample (default 0)")
     parser.add_argument("--format", metavar="F", help="asc (default for ECGs), csv, npy or dummy")
     parser.add_argument("--leads", type=int, metavar="8|12", help="leads of an ECG (default: the network's own)")
+    parser.add_argument(
+        "--truncation", type=float, metavar="PSI", help="images: 1 none, 0 the mean style (default: the model card's)"
+    )
+    parser.add_argument("--truncation-cutoff", type=int, metavar="L", help="images: truncate the first L styles only")
+    parser.add_argument("--label", type=int, metavar="L", help="conditional image models: the label")
+    parser.add_argument("--noise", metavar="MODE", help="images: random, const or none")
+    parser.add_argument("--mixing", action="store_true", default=None, help="images: two latents, half the blocks each")
     parser.add_argument("--time-column", action="store_true", help="csv: begin each row with time_s")
     parser.add_argument("--shard-size", type=int, metavar="K", help="samples a shard (default 256)")
     parser.add_argument("--batch-size", type=int, metavar="B", help="samples a call of the network; changes no byte")
@@ -39,7 +48,8 @@ def run(args) -> int:
     if args.count < 1:
         raise InputError(f"-n: {args.count}; ask for at least 1 sample")
     generator = load_model(args, args.quiet)
-    options = {} if args.leads is None else {"leads": args.leads}
+    given = {name: getattr(args, name) for name in _OPTIONS}
+    options = {name: value for name, value in given.items() if value is not None}
     format_options = {"time_column": True} if args.time_column else {}
     recipe, chosen, format_ = make_recipe(
         generator, args.count, args.seed, args.start, args.format, args.shard_size, format_options, **options

@@ -18,7 +18,13 @@ class Entry:
     title: str
 
 
-REGISTERED = {entry.name: entry for entry in (Entry("cardiovascular.ecg", "8-lead 10-second ECG, Pulse2Pulse"),)}
+REGISTERED = {
+    entry.name: entry
+    for entry in (
+        Entry("cardiovascular.ecg", "8-lead 10-second ECG, Pulse2Pulse"),
+        Entry("digestive.gitract", "Gastrointestinal tract image, StyleGAN2"),
+    )
+}
 
 
 def by_category() -> dict[str, list[str]]:

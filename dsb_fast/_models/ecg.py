@@ -162,6 +162,16 @@ class EcgModel:
     def __init__(self, source):
         self.source = source
         self.card = source.card
+        self.key = self.card.length  # of the source's graph that makes samples
+
+    def key_of(self, inputs: dict[str, np.ndarray]) -> int:
+        """The key of the graph that takes ``inputs``: one a length."""
+        return inputs["noise"].shape[-1]
+
+    @staticmethod
+    def batch_size(backend) -> int:
+        """The backend's own."""
+        return backend.batch_size
 
     def options(self, **given) -> EcgOptions:
         """Checked options. Raises InputError for one that this model does not have."""
@@ -184,8 +194,9 @@ class EcgModel:
         """Shape of one sample, int16."""
         return (options.leads, self.card.length)
 
-    def samples(self, backend, seed: int, start: int, count: int, options: EcgOptions) -> np.ndarray:
+    def samples(self, backend_of, seed: int, start: int, count: int, options: EcgOptions) -> np.ndarray:
         """int16 [count, leads, length]: one call of the backend."""
+        backend = backend_of(self.key)
         if backend.takes == "graph":
             return self.outputs(backend.run(self.inputs(seed, start, count, options)), options)
         signal_uv = backend.microvolts(seed, start, count, self.card.length, self.card.microvolt_scale)
@@ -205,6 +216,12 @@ class EcgModel:
                 f"{NAME}: the network's output has values that are not numbers; the weights are unusable"
             )
         return self._leads(signal_uv, options)
+
+    def export(self, path: str, flavour: str = "portable", **options) -> None:
+        """Write the graph, weights inside, to ``path``. Raises InputError for an option of other models."""
+        if options:
+            raise InputError(f"{NAME}: export has no option {', '.join(options)}; that is for image models")
+        self.source.export(path, flavour)
 
     @staticmethod
     def _leads(signal_uv: np.ndarray, options: EcgOptions) -> np.ndarray:

@@ -71,10 +71,10 @@ class Checkpoint:
 
     offers = ("network", "graph")
 
-    def __init__(self, path: str, values: dict, published: bool):
-        self.path, self._values = path, values
+    def __init__(self, path: str, values: dict, published: bool, tree: tuple | None = None):
+        self.path, self._values, self._tree = path, values, tree
         self._pending = _Digest(path) if published else None
-        self.weights_sha256 = PUBLISHED_SHA256 if published else _files.sha256_of(path)
+        self.weights_sha256 = PUBLISHED_SHA256 if published else tree[1] if tree else _files.sha256_of(path)
         self.is_published = self.weights_sha256 == PUBLISHED_SHA256
 
     def confirm(self) -> None:
@@ -107,10 +107,12 @@ class Checkpoint:
     @cached_property
     def network(self):
         """The parsed and checked network. Raises CheckpointError, one line that names all that is wrong."""
-        from ..export import pulse2pulse, torch_file
+        from ..export import lucid, pulse2pulse, torch_file
 
-        tree, digest = torch_file.load(self.path)
+        (tree, digest), self._tree = self._tree or torch_file.load(self.path), None
         self._check(digest)
+        if lucid.looks_like(tree):
+            raise CheckpointError(f"{self.path}: it looks like a stylegan2-pytorch checkpoint, which makes images")
         try:
             return pulse2pulse.from_tree(tree)
         except CheckpointError as error:
@@ -138,9 +140,9 @@ class Checkpoint:
         array, note, sha256 = _cache.array(key, lambda: _fused.pack(self.network))
         return Packed(tuple(map(tuple, json.loads(note))), array, sha256)
 
-    def flavour(self, preferred: str) -> str:
-        """What a backend that prefers ``preferred`` gets."""
-        return preferred
+    def flavour(self, able: tuple[str, ...]) -> str:
+        """What a backend that runs the flavours ``able``, the preferred one first, gets."""
+        return able[0]
 
     def export(self, path: str, flavour: str = "portable") -> None:
         """Write the graph, weights inside, to ``path``."""
@@ -175,8 +177,8 @@ class ExportedGraph:
     def confirm(self) -> None:
         """Checked when it was opened."""
 
-    def flavour(self, preferred: str) -> str:
-        """The file's own, whatever a backend prefers."""
+    def flavour(self, able: tuple[str, ...]) -> str:
+        """The file's own, whatever a backend runs."""
         return self._flavour
 
     def graph(self, length: int, flavour: str) -> _cache.Graph:
@@ -192,10 +194,11 @@ class ExportedGraph:
         _files.write_atomically(path, self._graph.model)
 
 
-def open_source(path: str | None, values: dict | None = None) -> Checkpoint | ExportedGraph:
+def open_source(path: str | None, values: dict | None = None, tree: tuple | None = None) -> Checkpoint | ExportedGraph:
     """The published weights (``path`` None), a checkpoint or an exported ONNX file.
 
     ``values`` are card entries; ``FILE.card.json`` beside a checkpoint is read when there is one and loses to them.
+    ``tree`` is the checkpoint's object tree and its digest, where it was read already.
     """
     values = dict(values or {})
     if path is None:
@@ -204,7 +207,7 @@ def open_source(path: str | None, values: dict | None = None) -> Checkpoint | Ex
     if not path.lower().endswith(".onnx"):
         if os.path.isfile(path + ".card.json"):
             values = {**read_card(path + ".card.json"), **values}
-        return Checkpoint(path, values, published=False)
+        return Checkpoint(path, values, False, tree)
     if values:
         raise InputError(f"{path}: an exported file carries its own model card; export again to change it")
     try:

@@ -1,0 +1,223 @@
+"""Where an image network comes from: a stylegan2-pytorch checkpoint, or an exported ONNX file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from functools import cached_property
+
+import numpy as np
+
+from .. import _cache, _files
+from .._errors import CheckpointError, InputError, ModelError
+from .stylegan2_card import GITRACT, GITRACT_SAYS, NETWORKS, SAID, StyleGan2Card, check_card
+
+PARTS = ("whole", "mapping", "synthesis")
+
+
+class Checkpoint:
+    """A checkpoint of stylegan2-pytorch, known by its digest. It is parsed only when something of it is not cached.
+
+    ``network`` is "ema" (the averaged one) or "plain"; ``values`` are what the file does not say: card entries and
+    options of :func:`dsb_fast.export.lucid.from_tree`. ``tree`` is the file's object tree and its digest where it was
+    read already.
+    """
+
+    offers = ("graph",)
+    parts = PARTS
+
+    def __init__(
+        self, name: str, place: tuple[str, str | None], values: dict, network: str | None, tree: tuple | None = None
+    ):
+        self.name, self.network = name, network or "ema"
+        if self.network not in NETWORKS:
+            raise InputError(f"network: {self.network!r}; there are {', '.join(NETWORKS)}")
+        self.path, self._config_path = place
+        says = {**GITRACT_SAYS, **values} if name == GITRACT else values
+        self._words = {key: value for key, value in says.items() if key in SAID}
+        self._options = {key: value for key, value in values.items() if key not in SAID}
+        self._tree, self.weights_sha256 = tree or (None, _files.sha256_of(self.path))
+
+    def confirm(self) -> None:
+        """The digest was taken when it was opened."""
+
+    @cached_property
+    def _config(self) -> dict | None:
+        """The ``.config.json`` beside the file, if there is one. Raises CheckpointError."""
+        from ..export import lucid_config
+
+        return lucid_config.read(self._config_path) if self._config_path else None
+
+    @cached_property
+    def lucid(self):
+        """The parsed and checked file. Raises CheckpointError, one line that names all that is wrong."""
+        from ..export import lucid, torch_file
+
+        tree, self._tree = self._tree, None
+        if tree is None:
+            tree, digest = torch_file.load(self.path)
+            if digest != self.weights_sha256:
+                raise CheckpointError(f"{self.path}: the file has changed since it was loaded; load it again")
+        try:
+            return lucid.from_tree(tree, self._config, self._options)
+        except CheckpointError as error:
+            raise CheckpointError(f"{self.path}: {error}") from None
+
+    def facts_are_cached(self) -> bool:
+        """Whether this file was read before, and found to be what it should be."""
+        try:
+            return _cache.cached_array(self._facts_key) is not None
+        except CheckpointError:  # of a config that may belong to another file
+            return False
+
+    @property
+    def _facts_key(self) -> list[str]:
+        asked = json.dumps([self._config, self._options], sort_keys=True, default=repr)
+        return ["lucid-facts", _cache.exporter_sha256(), self.weights_sha256, asked]
+
+    @cached_property
+    def _facts(self) -> tuple[np.ndarray, dict]:
+        """The mean style and what the file says of its networks, from the cache where they are there and whole."""
+        mean, text, _ = _cache.array(self._facts_key, self._derive_facts)
+        return mean, json.loads(text)
+
+    def _derive_facts(self) -> tuple[np.ndarray, str]:
+        from ..export import mean_style
+
+        found = self.lucid
+        names = ("image_size", "channels", "latent_dim", "blocks", "style_depth", "lr_mlp", "attn_layers", "no_const",
+                 "version", "assumed")  # fmt: skip
+        facts = {"networks": sorted(found.networks), "card": {name: getattr(found, name) for name in names}}
+        return mean_style.estimate(found.mean_mapping, found.lr_mlp), json.dumps(facts)
+
+    @cached_property
+    def card(self) -> StyleGan2Card:
+        """Sizes and words. Raises CheckpointError for a file without the network that was asked for."""
+        facts = self._facts[1]
+        if self.network not in facts["networks"]:
+            raise CheckpointError(f"{self.path}: it has no {self.network} network; there is {facts['networks'][0]}")
+        return check_card({**facts["card"], **self._words, "network": self.network})
+
+    @property
+    def mean_style(self) -> np.ndarray:
+        """float32 [D]: the mean style of network S."""
+        return np.array(self._facts[0])
+
+    def build(self, part: str, flavour: str) -> _cache.Graph:
+        """The graph of ``part``: "whole", "mapping", "synthesis" or "fidelity", in one piece with its weights."""
+        from ..export import onnx_file
+
+        network, lr_mlp = self.lucid.network(self.network), self.lucid.lr_mlp
+        whole = (network.mapping, network.generator, self.mean_style, lr_mlp)
+        arguments = {"mapping": (network.mapping, lr_mlp), "synthesis": (network.generator,)}
+        model = _builders(flavour)[part](*arguments.get(part, whole))
+        card = {**asdict(self.card), "part": part}
+        properties = onnx_file.metadata(
+            self.name, flavour, self.weights_sha256, self.card.licence, self.card.citation, card
+        )
+        return _cache.Graph(*onnx_file.serialise(model, properties))
+
+    def graph(self, part: str, flavour: str) -> _cache.Graph:
+        """The graph, from the cache where it is there and whole."""
+        card = json.dumps(asdict(self.card), sort_keys=True)
+        key = [f"lucid-{part}", flavour, self.weights_sha256, self.name, card]
+        return _cache.graph(key, lambda: self.build(part, flavour))
+
+    def flavour(self, able: tuple[str, ...]) -> str:
+        """The portable one: ONNX Runtime's own float32 image convolutions are the faster ones."""
+        return able[0]
+
+    def export(self, path: str, flavour: str = "portable", part: str = "whole") -> None:
+        """Write the graph of ``part``, weights inside, to ``path``."""
+        _files.write_atomically(path, self.build(part, flavour).model)
+
+
+def _builders(flavour: str) -> dict:
+    """What makes the graph of each part."""
+    if flavour == "fused":
+        from ..export import lucid_graph as fused
+
+        makers = fused.build_fused, fused.build_fused_mapping, fused.build_fused_synthesis
+        return dict(zip(PARTS, makers, strict=True))
+    from ..export import lucid_portable as portable
+
+    makers = portable.build, portable.build_mapping, portable.build_synthesis, portable.build_fidelity
+    return dict(zip((*PARTS, "fidelity"), makers, strict=True))
+
+
+class ExportedGraph:
+    """An exported ONNX file: a graph, whole or a part, and its card in one."""
+
+    offers = ("graph",)
+
+    def __init__(self, path: str, data: bytes, network: str | None):
+        from ..export import onnx_file
+
+        self.path = path
+        properties, values, *_ = onnx_file.check(data)
+        self.name, self.weights_sha256 = properties["model"], properties["weights_sha256"]
+        self._flavour = properties["flavour"]
+        self._graph = _cache.Graph(data, properties["graph_sha256"])
+        part = values.pop("part", None)
+        if part == "fidelity":
+            raise CheckpointError("it was exported for torch-fidelity, which runs it; export without --fidelity")
+        if part not in PARTS:
+            raise CheckpointError(f"its model card does not say which part of {self.name} it is")
+        try:
+            self.card = check_card(values)
+        except InputError as error:
+            raise CheckpointError(str(error)) from None
+        if network not in (None, self.card.network):
+            raise InputError(f"{path}: network: it is the {self.card.network} network; export {network} from the file")
+        self.parts = (part,)
+        self._mean = _fitting(data, self.card, part)
+
+    def confirm(self) -> None:
+        """Checked when it was opened."""
+
+    @property
+    def mean_style(self) -> np.ndarray:
+        """float32 [D], as it is in the graph."""
+        if self._mean is None:
+            raise ModelError(f"mean_style: {self.path}, the {self.parts[0]} network, has none; load the checkpoint")
+        return np.array(self._mean)
+
+    def flavour(self, able: tuple[str, ...]) -> str:
+        """The file's own, whatever a backend runs."""
+        return self._flavour
+
+    def graph(self, part: str, flavour: str) -> _cache.Graph:
+        """The file's bytes."""
+        return self._graph
+
+    def export(self, path: str, flavour: str | None = None, part: str = "whole") -> None:
+        """Write the graph to ``path``. Raises InputError for another flavour or part than the file's."""
+        if flavour not in (None, self._flavour) or part != self.parts[0]:
+            raise InputError(
+                f"{self.path}: it is a {self._flavour} graph of the {self.parts[0]} network; another needs a checkpoint"
+            )
+        _files.write_atomically(path, self._graph.model)
+
+
+def _fitting(data: bytes, card: StyleGan2Card, part: str) -> np.ndarray | None:
+    """The mean style in a graph, where it has one. Raises CheckpointError if its inputs are not those of the card."""
+    import onnx
+
+    graph = onnx.load_model_from_string(data).graph
+    ports = (*graph.input, *graph.output)
+    found = {port.name: [d.dim_value for d in port.type.tensor_type.shape.dim[1:]] for port in ports}
+    size, latent = card.image_size, card.latent_dim
+    inputs = {"z": [latent]} if part != "synthesis" else {"w": [card.blocks, latent]}
+    expected = {**inputs, "w": [latent]} if part == "mapping" else {**inputs, "noise": [size] * 2}
+    if part != "mapping":
+        expected["image"] = [card.channels, size, size]
+    if part == "whole":
+        expected["truncation_psi"] = []
+    if found != expected:
+        raise CheckpointError("its model card does not fit the inputs and outputs of its graph")
+    if part != "whole":
+        return None
+    means = [onnx.numpy_helper.to_array(t) for t in graph.initializer if t.name == "mean_style"]
+    if len(means) != 1 or means[0].shape != (latent,) or means[0].dtype != np.float32:
+        raise CheckpointError(f"it has no constant mean_style of {latent} values")
+    return means[0]
