@@ -58,7 +58,7 @@ setup(
     install_requires=[
         "numpy>=1.24",
         "onnx>=1.15",
-        "pillow>=10",
+        "pillow>=11",
         "tqdm>=4.60",
         "deepfake-ecg==1.1.2",  # carries the published ECG weights; never imported
         *([] if NATIVE else ["numba>=0.60"]),

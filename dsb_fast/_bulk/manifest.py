@@ -15,7 +15,8 @@ import json
 import os
 from collections.abc import Iterator
 
-from .._errors import DatasetError
+from .._errors import DatasetError, InputError
+from .._synthetic import SYNTHETIC
 from .._version import __version__
 from .plan import Plan, Shard
 from .system import System
@@ -23,7 +24,6 @@ from .writers import Format
 
 FORMAT_VERSION = 1
 MANIFEST, JOURNAL, TEMPORARY = "dataset.json", "dataset.journal", ".dsb-tmp-"
-SYNTHETIC = "Synthetic data: made by a generative model, it belongs to no person. Not for clinical use."
 
 # Left out when recipes are compared: words, and the version, which graph_sha256, grade and depends_on pin more finely.
 _NOT_COMPARED = {"shards", "complete", "engine_version", "synthetic", "title", "licence", "citation"}
@@ -258,12 +258,12 @@ class Dataset:
 
     def _remove_data(self, manifest: dict) -> None:
         """--overwrite: the old dataset's own files go, the manifest last; foreign files stay."""
-        from .writers import FORMATS
+        from .writers import FormatContext, find
 
-        old = FORMATS.get(manifest["format"])
-        if old is not None:
+        with contextlib.suppress(InputError, TypeError, ValueError):  # of another version: its files are foreign
+            old = find(manifest["format"])(FormatContext.of(manifest))
             for shard in Plan(manifest["start"], manifest["count"], manifest["shard_size"]):
-                for name in old(self.format.context).file_names(shard):
+                for name in old.file_names(shard):
                     self._unlink(name)
         self._unlink(JOURNAL)
         self._unlink(MANIFEST)

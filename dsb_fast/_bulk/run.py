@@ -39,22 +39,15 @@ def make_recipe(
     seed, start, count = check_range(seed, start, count)
     if count == 0:
         raise InputError("count: 0 samples make no dataset; ask for at least 1")
-    shard_size = DEFAULT_SHARD_SIZE if shard_size is None else shard_size
-    if isinstance(shard_size, bool) or not isinstance(shard_size, int) or not 1 <= shard_size <= 1_000_000:
-        raise InputError(f"shard_size: {shard_size!r}; it must be from 1 to 1000000")
     model = generator.model
     chosen = model.options(**options)
-    kind = writers.find(format or model.default_format)
+    about = model.context(chosen)
+    kind = writers.find(format or model.default_format, writers.SIGNAL if about.get("lead_names") else writers.IMAGE)
     format_options = dict(format_options or {})
     unknown = sorted(set(format_options) - set(kind.options))
     if unknown:
         raise InputError(f"format {kind.name}: no option is called {', '.join(unknown)}")
-    format_options = {**kind.options, **format_options}
     info = model.info()
-    lead_names = model.lead_names(chosen)
-    context = writers.FormatContext(
-        model.sample_shape(chosen), np.dtype(model.dtype).name, lead_names, info["sampling_rate_hz"], format_options
-    )
     recipe = {
         "format_version": FORMAT_VERSION,
         "model": model.name,
@@ -70,20 +63,31 @@ def make_recipe(
         "start": start,
         "count": count,
         "format": kind.name,
-        "format_options": format_options,
+        "format_options": {**kind.options, **format_options},
         "precision": generator.precision,
         "backend": generator.backend.name,
         "flavour": generator.flavour,
-        "shard_size": shard_size,
-        "sample_shape": list(context.shape),
-        "sample_dtype": context.dtype,
-        "unit": info["output"]["unit"],
-        "lead_names": list(lead_names),
-        "sampling_rate_hz": info["sampling_rate_hz"],
-        "scale": info["scale"],
-        "scale_unit": info["unit"],
+        "shard_size": DEFAULT_SHARD_SIZE,
+        "sample_shape": list(model.sample_shape(chosen)),
+        "sample_dtype": np.dtype(model.dtype).name,
+        **about,
     }
-    return recipe, chosen, kind(context)
+    format_ = kind(writers.FormatContext.of(recipe))
+    recipe["shard_size"] = _shard_size(shard_size, format_.group)
+    if format_.encoder:
+        recipe["encoder"] = format_.encoder
+    return recipe, chosen, format_
+
+
+def _shard_size(asked: int | None, group: int) -> int:
+    """Samples a shard: what was asked for, checked; else the default, made of whole files."""
+    if asked is None:
+        return -(-DEFAULT_SHARD_SIZE // group) * group
+    if isinstance(asked, bool) or not isinstance(asked, int) or not 1 <= asked <= 1_000_000:
+        raise InputError(f"shard_size: {asked!r}; it must be from 1 to 1000000")
+    if asked % group:
+        raise InputError(f"shard_size: {asked}; with {group} samples a sheet it must be a multiple of {group}")
+    return asked
 
 
 def generate_dataset(
@@ -132,10 +136,10 @@ class _Progress:
             self._call(self._done, self._of)
 
 
-def _jobs(shards: list[Shard], batch_size: int) -> Iterator[tuple[Shard, int, int]]:
+def _jobs(shards: list[Shard], size: int) -> Iterator[tuple[Shard, int, int]]:
     for shard in shards:
-        for offset in range(0, shard.count, batch_size):
-            yield shard, shard.first + offset, min(batch_size, shard.count - offset)
+        for offset in range(0, shard.count, size):
+            yield shard, shard.first + offset, min(size, shard.count - offset)
 
 
 def _run(generator: Generator, dataset: Dataset, options, batch_size, workers, report: _Progress) -> None:
@@ -144,11 +148,15 @@ def _run(generator: Generator, dataset: Dataset, options, batch_size, workers, r
     remaining = dataset.missing()
     per_thread = -(-sum(shard.count for shard in remaining) // workers)
     batch_size = batch_size or min(generator.batch_size, max(1, per_thread))
+    whole_files = max(batch_size // format_.group, 1) * format_.group  # a sheet is encoded in one go
 
     def make(job):
         shard, first, count = job
-        samples = generator.make(seed, first, count, options)
-        return shard, samples, format_.encode(samples)
+        parts = [
+            generator.make(seed, first + k, min(batch_size, count - k), options) for k in range(0, count, batch_size)
+        ]
+        samples = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return shard, samples, format_.encode(samples, first)
 
     files = None
     with ThreadPoolExecutor(1, thread_name_prefix="dsb_fast_publish") as publisher:
@@ -156,7 +164,7 @@ def _run(generator: Generator, dataset: Dataset, options, batch_size, workers, r
         try:
             with (
                 HeldInterrupts() as interrupts,
-                closing(ordered(make, _jobs(remaining, batch_size), workers, workers)) as results,
+                closing(ordered(make, _jobs(remaining, whole_files), workers, workers)) as results,
             ):
                 for shard, samples, encoded in results:
                     interrupts.check()

@@ -5,38 +5,18 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from pathlib import Path
 from random import SystemRandom
 
 import numpy as np
 
-from .._errors import DatasetError, InputError, VerificationError
+from .._errors import DatasetError, VerificationError
 from . import writers
 from .manifest import JOURNAL, TEMPORARY, digest_of_files, read_manifest
 from .plan import Plan, Shard
+from .read import file_of, open_format, read_files, stored_sample
 
 # What two fp32 backends may differ by; the model cards of near backends promise no less.
 NEAR_SHARE, NEAR_STEP = 0.005, 1
-
-
-def open_format(path: str, manifest: dict) -> writers.Format:
-    """The format of a finished dataset, ready to decode."""
-    try:
-        kind = writers.find(manifest["format"])
-    except InputError as error:
-        raise DatasetError(f"{path}: {error}") from None
-    context = writers.FormatContext(
-        tuple(manifest["sample_shape"]),
-        str(manifest.get("sample_dtype", "int16")),
-        tuple(map(str, manifest.get("lead_names", ()))),
-        float(manifest.get("sampling_rate_hz", 500.0)),
-        dict(manifest.get("format_options") or {}),
-    )
-    return kind(context)
-
-
-def _read(folder: str, names: list[str]) -> list[bytes]:
-    return [Path(folder, name).read_bytes() for name in names]
 
 
 def verify_dataset(
@@ -87,61 +67,76 @@ def _check_shard(folder: str, format_: writers.Format, shard: Shard, record: dic
         return ""
     digest = hashlib.sha256()
     try:
-        for decoded in format_.decode(_read(folder, names), shard):
+        for decoded in format_.decode(read_files(folder, names), shard):
             digest.update(np.ascontiguousarray(decoded))
     except ValueError as error:
         return f"can't be decoded ({error})"
+    if format_.tolerance is not None:  # samples_sha256 is of what was encoded, which can't be had back
+        return ""
     return "" if digest.hexdigest() == record["samples_sha256"] else "does not hold the recorded samples"
 
 
 def _check_samples(folder: str, manifest: dict, format_: writers.Format, plan: Plan, count: int, checkpoint) -> None:
     """Make samples again. The same grade on the same footing means the same bits, else near."""
-    from .._api import load
-
-    card = {
-        "length": manifest["sample_shape"][-1],
-        "scale": manifest.get("scale"),
-        "unit": manifest.get("scale_unit"),
-        "sampling_rate_hz": manifest.get("sampling_rate_hz"),
-    }
-    generator = load(manifest["model"], _device(manifest), "fp32", checkpoint, card=card)
-    if generator.info["weights_sha256"] != manifest["weights_sha256"]:
-        raise VerificationError(
-            f"{folder}: made with other weights ({manifest['weights_sha256'][:16]}...); --checkpoint names them"
-        )
+    if not format_.suffix:
+        raise VerificationError(f"{folder}: format {format_.name} kept no samples to compare; leave out --sample")
+    generator = _generator(folder, manifest, checkpoint)
     options = generator.model.options(**manifest["options"])
     same = (
         manifest["grade"] != "near"
         and dict(generator.backend.depends_on) == manifest["depends_on"]
         and generator.graph_sha256 == manifest["graph_sha256"]
     )
-    total = manifest["count"]
-    picks = SystemRandom().sample(range(total), min(count, total))
-    if not format_.suffix:
-        raise VerificationError(f"{folder}: format {format_.name} kept no samples to compare; leave out --sample")
-    for offset in picks:
-        shard = plan[offset // plan.shard_size]
-        stored = _stored(folder, format_, shard, offset % plan.shard_size)
-        made = generator.make(manifest["seed"], manifest["start"] + offset, 1, options)[0]
-        difference = np.abs(stored.astype(np.int32) - made.astype(np.int32))
-        if same:
-            bad = bool(difference.any())
+    for offset in SystemRandom().sample(range(plan.count), min(count, plan.count)):
+        part, position = file_of(format_, plan, offset) if format_.tolerance is not None else (Shard(plan.start + offset, 1), 0)
+        made = np.concatenate(list(generator.batches(manifest["seed"], part.first, part.count, options)))
+        if format_.tolerance is not None:
+            equal = _lossy_equal(folder, format_, part, made, position, same and manifest.get("encoder"))
         else:
-            bad = float((difference > 0).mean()) > NEAR_SHARE or int(difference.max(initial=0)) > NEAR_STEP
-        if bad:
+            equal = _equal(stored_sample(folder, format_, plan, offset), made[0], same)
+        if not equal:
             grade = manifest["grade"] if same else "near"
-            raise VerificationError(
-                f"{folder}: sample {manifest['start'] + offset} made again differs (compared as {grade})"
-            )
+            raise VerificationError(f"{folder}: sample {plan.start + offset} made again differs (compared as {grade})")
 
 
-def _stored(folder: str, format_: writers.Format, shard: Shard, position: int) -> np.ndarray:
-    if format_.file_per_sample:
-        one = Shard(shard.first + position, 1)
-        return next(iter(format_.decode(_read(folder, format_.file_names(one)), one)))
-    return next(
-        s for k, s in enumerate(format_.decode(_read(folder, format_.file_names(shard)), shard)) if k == position
-    )
+def _generator(folder: str, manifest: dict, checkpoint):
+    """What made the dataset, loaded again. Raises VerificationError if the weights are others."""
+    from .._api import load
+
+    settings = {}
+    if manifest.get("lead_names"):
+        settings["card"] = {
+            "length": manifest["sample_shape"][-1],
+            "scale": manifest.get("scale"),
+            "unit": manifest.get("scale_unit"),
+            "sampling_rate_hz": manifest.get("sampling_rate_hz"),
+        }
+    elif isinstance(manifest.get("card"), dict):
+        settings["card"] = manifest["card"]
+    if "network" in manifest["options"]:  # chosen when a model is loaded
+        settings["network"] = manifest["options"]["network"]
+    generator = load(manifest["model"], _device(manifest), "fp32", checkpoint, **settings)
+    if generator.info["weights_sha256"] != manifest["weights_sha256"]:
+        raise VerificationError(
+            f"{folder}: made with other weights ({manifest['weights_sha256'][:16]}...); --checkpoint names them"
+        )
+    return generator
+
+
+def _equal(stored: np.ndarray, made: np.ndarray, same: bool) -> bool:
+    difference = np.abs(stored.astype(np.int32) - made.astype(np.int32))
+    if same:
+        return not difference.any()
+    return float((difference > 0).mean()) <= NEAR_SHARE and int(difference.max(initial=0)) <= NEAR_STEP
+
+
+def _lossy_equal(folder: str, format_: writers.Format, part: Shard, made: np.ndarray, position: int, encoder) -> bool:
+    """The file of ``part`` against one made of ``made``: byte for byte if ``encoder`` is ours, else what they show."""
+    stored, anew = read_files(folder, format_.file_names(part)), format_.encode(made, part.first)
+    if encoder == format_.encoder:
+        return stored == anew
+    shown = [list(format_.decode(files, part))[position].astype(np.int32) for files in (stored, anew)]
+    return float(np.abs(shown[0] - shown[1]).mean()) <= format_.tolerance
 
 
 def _device(manifest: dict) -> str:

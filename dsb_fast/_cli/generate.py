@@ -16,7 +16,11 @@ def add_arguments(parser) -> None:
     parser.add_argument("-o", "--output", required=True, metavar="DIR")
     parser.add_argument("--seed", type=int, default=0, help="0 to 2^64-1 (default 0)")
     parser.add_argument("--start", type=int, default=0, help="number of the first sample (default 0)")
-    parser.add_argument("--format", metavar="F", help="asc (default for ECGs), csv, npy or dummy")
+    parser.add_argument(
+        "--format",
+        metavar="F",
+        help="ECGs: asc (default), csv, npy or dummy; images: png (default), jpg, webp, npy or dummy",
+    )
     parser.add_argument("--leads", type=int, metavar="8|12", help="leads of an ECG (default: the network's own)")
     parser.add_argument(
         "--truncation", type=float, metavar="PSI", help="images: 1 none, 0 the mean style (default: the model card's)"
@@ -26,6 +30,13 @@ def add_arguments(parser) -> None:
     parser.add_argument("--noise", metavar="MODE", help="images: random, const or none")
     parser.add_argument("--mixing", action="store_true", default=None, help="images: two latents, half the blocks each")
     parser.add_argument("--time-column", action="store_true", help="csv: begin each row with time_s")
+    parser.add_argument("--grid", type=int, metavar="N", help="png, jpg, webp: a sheet for every N x N images")
+    parser.add_argument("--quality", type=int, metavar="Q", help="jpg, webp: 1 to 100 (default: jpg 95, webp lossless)")
+    parser.add_argument(
+        "--no-synthetic-mark",
+        action="store_true",
+        help="png, jpg, webp: write no metadata that says that an image is synthetic",
+    )
     parser.add_argument("--shard-size", type=int, metavar="K", help="samples a shard (default 256)")
     parser.add_argument("--batch-size", type=int, metavar="B", help="samples a call of the network; changes no byte")
     parser.add_argument(
@@ -33,6 +44,17 @@ def add_arguments(parser) -> None:
     )
     parser.add_argument("--overwrite", action="store_true", help="replace a dataset that is there; foreign files stay")
     parser.add_argument("--quiet", action="store_true", help="no progress bar, no notes")
+
+
+def _format_options(args) -> dict:
+    """The format's own options that were given."""
+    given = {"grid": args.grid, "quality": args.quality}
+    given = {name: value for name, value in given.items() if value is not None}
+    if args.time_column:
+        given["time_column"] = True
+    if args.no_synthetic_mark:
+        given["synthetic_mark"] = False
+    return given
 
 
 def run(args) -> int:
@@ -50,14 +72,14 @@ def run(args) -> int:
     generator = load_model(args, args.quiet)
     given = {name: getattr(args, name) for name in _OPTIONS}
     options = {name: value for name, value in given.items() if value is not None}
-    format_options = {"time_column": True} if args.time_column else {}
+    format_options = _format_options(args)
     recipe, chosen, format_ = make_recipe(
         generator, args.count, args.seed, args.start, args.format, args.shard_size, format_options, **options
     )
     written = generate_dataset(
         generator, args.output, recipe, chosen, format_,
         batch_size=args.batch_size, workers=args.workers, overwrite=args.overwrite,
-        progress=progress_bar(args.quiet, "ECG"),
+        progress=progress_bar(args.quiet, "image" if format_.context.kind == "image" else "ECG"),
     )  # fmt: skip
     if not args.quiet and not written:
         sys.stderr.write(f"dsb-fast: {args.output}: finished already; nothing was written\n")

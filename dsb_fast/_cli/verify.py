@@ -21,7 +21,7 @@ def run(args) -> int:
 
     if args.sample < 0:
         raise InputError(f"--sample: {args.sample}; it can't be negative")
-    found = verify_dataset(args.folder, args.sample, args.checkpoint, progress_bar(args.quiet, "ECG"))
+    found = verify_dataset(args.folder, args.sample, args.checkpoint, progress_bar(args.quiet, "sample"))
     if not args.quiet:
         again = f", {found['made_again']} made again" if args.sample else ""
         sys.stdout.write(f"{args.folder}: {found['samples']} samples in {found['shards']} shards are whole{again}\n")

@@ -190,6 +190,16 @@ class EcgModel:
         """Names of a sample's leads, in order."""
         return self.card.leads if options.leads == len(self.card.leads) else leads.LEADS_12
 
+    def context(self, options: EcgOptions) -> dict:
+        """What a dataset's recipe says of ECGs beside what it says of every sample."""
+        return {
+            "unit": "microvolt",
+            "lead_names": list(self.lead_names(options)),
+            "sampling_rate_hz": self.card.sampling_rate_hz,
+            "scale": self.card.scale,
+            "scale_unit": self.card.unit,
+        }
+
     def sample_shape(self, options: EcgOptions) -> tuple[int, ...]:
         """Shape of one sample, int16."""
         return (options.leads, self.card.length)

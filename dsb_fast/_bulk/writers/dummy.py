@@ -10,7 +10,7 @@ class DummyFormat(Format):
 
     name, suffix, file_per_sample = "dummy", "", False
 
-    def encode(self, samples):
+    def encode(self, samples, first=0):
         return []
 
     def decode(self, files, shard):

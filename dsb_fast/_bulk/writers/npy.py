@@ -1,4 +1,7 @@
-"""``npy``: one array a shard, [n, leads, time] int16, readable by numpy.load (also memory-mapped)."""
+"""``npy``: one array a shard, readable by numpy.load (also memory-mapped).
+
+int16 [n, leads, time] of ECGs, uint8 [n, height, width, 3|4] of images.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ class NpyFormat(Format):
         np.lib.format.write_array_header_1_0(header, description)
         return header.getvalue()
 
-    def encode(self, samples):
+    def encode(self, samples, first=0):
         return [np.ascontiguousarray(samples)]
 
     def decode(self, files, shard):

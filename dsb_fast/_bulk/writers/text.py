@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from ... import _kernels
-from .base import Format
+from .base import SIGNAL, Format
 
 
 def time_column(length: int, sampling_rate_hz: float, separator: str) -> tuple[bytes, int]:
@@ -25,8 +25,9 @@ class AscFormat(Format):
     """The bytes of ``numpy.savetxt(fmt="%i")``, as package deepfake-ecg writes them: blank between, LF, no header."""
 
     name, suffix, file_per_sample = "asc", ".asc", True
+    kinds = (SIGNAL,)
 
-    def encode(self, samples):
+    def encode(self, samples, first=0):
         return [_kernels.rows_as_text(sample, " ") for sample in samples]
 
     def decode(self, files, shard):
@@ -38,6 +39,7 @@ class CsvFormat(Format):
     """A header of lead names, whole microvolts, LF; ``time_column`` puts ``time_s`` first."""
 
     name, suffix, file_per_sample = "csv", ".csv", True
+    kinds = (SIGNAL,)
     options = {"time_column": False}  # noqa: RUF012
 
     @cached_property
@@ -51,7 +53,7 @@ class CsvFormat(Format):
         names = (("time_s",) if self._times[1] else ()) + self.context.lead_names
         return (",".join(names) + "\n").encode()
 
-    def encode(self, samples):
+    def encode(self, samples, first=0):
         return [_kernels.rows_as_text(sample, ",", self._header, *self._times) for sample in samples]
 
     def decode(self, files, shard):

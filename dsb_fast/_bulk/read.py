@@ -1,0 +1,66 @@
+"""Reading a finished dataset back: its format, single samples, and several images on one sheet."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from .. import _images
+from .._errors import DatasetError, InputError
+from . import writers
+from .manifest import read_manifest
+from .plan import Plan, Shard
+
+
+def open_format(path: str, manifest: dict) -> writers.Format:
+    """The format of a finished dataset, ready to decode. Raises DatasetError."""
+    try:
+        return writers.find(manifest["format"])(writers.FormatContext.of(manifest))
+    except InputError as error:
+        raise DatasetError(f"{path}: {error}") from None
+    except (TypeError, ValueError):
+        raise DatasetError(f"{path}: dataset.json has entries of another type; it is damaged") from None
+
+
+def read_files(folder: str, names: list[str]) -> list[bytes]:
+    """The bytes of a shard's files."""
+    return [Path(folder, name).read_bytes() for name in names]
+
+
+def file_of(format_: writers.Format, plan: Plan, offset: int) -> tuple[Shard, int]:
+    """The smallest part of a dataset that can be read and holds sample ``plan.start + offset``, and its place there."""
+    shard, position = plan[offset // plan.shard_size], offset % plan.shard_size
+    if not format_.file_per_sample:
+        return shard, position
+    first = position // format_.group * format_.group
+    return Shard(shard.first + first, min(format_.group, shard.count - first)), position - first
+
+
+def stored_sample(folder: str, format_: writers.Format, plan: Plan, offset: int) -> np.ndarray:
+    """Sample ``plan.start + offset`` as it is stored. Raises ValueError if its file is not what was written."""
+    part, position = file_of(format_, plan, offset)
+    return next(islice(format_.decode(read_files(folder, format_.file_names(part)), part), position, None))
+
+
+def sheet(folder: str, count: int | None = None, nrow: int = 8, padding: int = 2) -> np.ndarray:
+    """The first ``count`` images of a finished dataset (all if None) on one sheet, uint8 [height, width, 3|4].
+
+    Layout of :func:`dsb_fast._images.make_grid`. Raises DatasetError if the folder holds no such images.
+    """
+    manifest = read_manifest(folder)
+    if manifest is None or not manifest.get("complete"):
+        raise DatasetError(f"{folder}: no finished dataset; dsb-fast generate makes one")
+    format_ = open_format(folder, manifest)
+    if format_.context.kind != writers.IMAGE or not format_.suffix:
+        raise DatasetError(f"{folder}: format {format_.name} of {manifest['model']} holds no images")
+    plan = Plan(manifest["start"], manifest["count"], manifest["shard_size"])
+    count = plan.count if count is None else count
+    if not 1 <= count <= plan.count:
+        raise InputError(f"count: {count}; {folder} has {plan.count} images")
+    try:
+        images = [stored_sample(folder, format_, plan, offset) for offset in range(count)]
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{folder}: damaged ({error}); dsb-fast verify tells where") from None
+    return _images.make_grid(np.stack(images), nrow, padding)

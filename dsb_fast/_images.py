@@ -1,0 +1,159 @@
+"""Grey levels as PNG, JPEG and WebP and back, with the mark that they are synthetic; and several on one sheet."""
+
+from __future__ import annotations
+
+import io
+import zlib
+
+import numpy as np
+
+from ._errors import InputError
+from ._synthetic import Mark
+
+MODES = {3: "RGB", 4: "RGBA"}
+_CHANNELS = ("red", "green", "blue", "alpha")
+JPEG_QUALITY, PNG_LEVEL = 95, 1
+_LARGEST_SIDE = {"png": 65535, "jpg": 65500, "webp": 16383}
+_LARGEST_AREA = 89_478_485  # what Pillow reads without taking it for a decompression bomb
+
+
+def recipe_entries(channels: int) -> dict:
+    """What a dataset's recipe says of images beside what it says of every sample."""
+    return {"unit": "grey level", "channels": list(_CHANNELS[:channels])}
+
+
+def check_size(format: str, shape: tuple[int, ...]) -> None:
+    """Raises InputError unless images [H, W, C] can be written as ``format``."""
+    if len(shape) != 3 or shape[2] not in MODES or min(shape) < 1:
+        raise InputError(f"format {format}: samples are {list(shape)}, an image is [height, width, 3 or 4]")
+    if format == "jpg" and shape[2] == 4:
+        raise InputError("format jpg: the images are transparent and JPEG is not; png and webp are")
+    if max(shape[:2]) > _LARGEST_SIDE[format] or shape[0] * shape[1] > _LARGEST_AREA:
+        raise InputError(f"format {format}: {shape[1]} x {shape[0]} pixels are too many for one file")
+
+
+def encode(
+    image: np.ndarray,
+    format: str,
+    mark: Mark | None,
+    *,
+    first: int | None = None,
+    count: int = 1,
+    quality: int | None = None,
+    level: int = PNG_LEVEL,
+) -> bytes:
+    """The file of an image, uint8 [H, W, 3|4] (red, green, blue, alpha that is not premultiplied).
+
+    ``format`` "png", "jpg" or "webp". ``mark`` says in the file that it is synthetic; None only if the user asked for
+    that. ``first`` and ``count``: the numbers of the samples shown, for the mark. ``quality`` 1 to 100: JPEG (95 if
+    None, colours at full resolution) and WebP (lossless if None). ``level`` 0 to 9: PNG's compression; 1 codes runs
+    only, which on images of a generator is as small as 6 and the fastest.
+
+    The same bytes for the same version of Pillow and its libraries. Raises InputError for what ``format`` can't hold.
+    """
+    check_size(format, image.shape)
+    return _ENCODERS[format](_picture(image), mark, (first, count), quality, level)
+
+
+def _picture(image: np.ndarray):
+    from PIL import Image
+
+    if image.dtype != np.uint8:
+        raise InputError(f"image is {image.dtype}, needs uint8")
+    height, width, channels = image.shape
+    return Image.frombytes(MODES[channels], (width, height), np.ascontiguousarray(image).tobytes())
+
+
+def _png(picture, mark, numbers, _quality, level) -> bytes:
+    from PIL.PngImagePlugin import PngInfo
+
+    about = PngInfo()
+    if mark:
+        for keyword, text in mark.texts(*numbers).items():
+            about.add_text(keyword, text)
+        about.add_itxt("XML:com.adobe.xmp", mark.xmp(*numbers))
+    strategy = zlib.Z_RLE if level == 1 else zlib.Z_DEFAULT_STRATEGY
+    return _saved(picture, "PNG", pnginfo=about, compress_level=level, compress_type=strategy)
+
+
+def _jpg(picture, mark, numbers, quality, _level) -> bytes:
+    packet = {"xmp": mark.xmp(*numbers)} if mark else {}
+    return _saved(picture, "JPEG", quality=JPEG_QUALITY if quality is None else quality, subsampling=0, **packet)
+
+
+def _webp(picture, mark, numbers, quality, _level) -> bytes:
+    packet = {"xmp": mark.xmp(*numbers)} if mark else {}
+    if quality is None:  # exact keeps the colours below full transparency; more effort than 1 costs more than it saves
+        return _saved(picture, "WEBP", lossless=True, exact=True, quality=20, method=1, **packet)
+    return _saved(picture, "WEBP", quality=quality, exact=True, method=2, **packet)
+
+
+_ENCODERS = {"png": _png, "jpg": _jpg, "webp": _webp}
+_NAMES = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}
+
+
+def _saved(picture, name: str, **options) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, name, **options)
+    return file.getvalue()
+
+
+def decode(data: bytes, format: str, shape: tuple[int, ...]) -> np.ndarray:
+    """The image [H, W, C] of a file's bytes, of ``shape``. Raises ValueError if it is anything else."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(data), formats=[_NAMES[format]]) as picture:
+            height, width, channels = shape
+            if (picture.size, picture.mode) != ((width, height), MODES[channels]):  # before pixels take memory
+                size = " x ".join(map(str, picture.size))
+                raise ValueError(f"is {size} pixels {picture.mode}, not {width} x {height} {MODES[channels]}")
+            return np.asarray(picture)
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(str(error) or type(error).__name__) from None
+
+
+def encoder_versions(format: str) -> dict[str, str]:
+    """What the bytes of a file depend on beside its pixels: Pillow and the library below it, with their versions."""
+    import PIL
+    from PIL import features
+
+    versions = {"pillow": PIL.__version__}
+    if format == "png":
+        faster = features.version_feature("zlib_ng") if "zlib_ng" in features.features else None
+        versions["zlib-ng" if faster else "zlib"] = str(faster or features.version_codec("zlib"))
+    elif format == "jpg":
+        turbo = features.version_feature("libjpeg_turbo")
+        versions["libjpeg-turbo" if turbo else "libjpeg"] = str(turbo or features.version_codec("jpg"))
+    else:
+        versions["libwebp"] = str(features.version_module("webp"))
+    return versions
+
+
+def make_grid(images: np.ndarray, nrow: int = 8, padding: int = 2) -> np.ndarray:
+    """Images [N, H, W, C] on one sheet, row by row, ``nrow`` a row, ``padding`` black pixels around each.
+
+    Layout of torchvision 0.2 and later (``utils.make_grid``, ``save_image``): with fewer than ``nrow`` images the sheet
+    is as wide as they are, empty places are black (and transparent), and one image alone gets no padding.
+    """
+    count, height, width, channels = images.shape
+    if count == 1:
+        return np.ascontiguousarray(images[0])
+    columns = min(nrow, count)
+    rows = -(-count // columns)
+    step_y, step_x = height + padding, width + padding
+    sheet = np.zeros((rows * step_y + padding, columns * step_x + padding, channels), images.dtype)
+    for k, (y, x) in enumerate(_corners(count, columns, step_y, step_x, padding)):
+        sheet[y : y + height, x : x + width] = images[k]
+    return sheet
+
+
+def _corners(count, columns, step_y, step_x, padding):
+    return ((k // columns * step_y + padding, k % columns * step_x + padding) for k in range(count))
+
+
+def split_grid(sheet: np.ndarray, count: int, shape: tuple[int, ...], nrow: int, padding: int = 2) -> np.ndarray:
+    """The first ``count`` images, each of ``shape``, of a sheet of more than one: what :func:`make_grid` undoes."""
+    height, width, _ = shape
+    corners = _corners(count, nrow, height + padding, width + padding, padding)
+    return np.stack([sheet[y : y + height, x : x + width] for y, x in corners])
