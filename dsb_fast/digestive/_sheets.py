@@ -6,9 +6,8 @@ import os
 
 import numpy as np
 
-from .. import _animation, _files, _images, random
+from .. import _files, _images, random
 from .._cli.common import progress_bar
-from .._latents import slerp
 from .._synthetic import Mark
 
 _NOISE, _SECOND_LATENTS = 1, 2  # streams
