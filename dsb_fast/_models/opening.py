@@ -24,7 +24,7 @@ def open_model(name, checkpoint=None, values: dict | None = None, network: str |
     InputError, each one line.
     """
     name, values = os.fspath(name), dict(values or {})
-    if name in REGISTERED:
+    if name in REGISTERED or (name == FOREIGN and checkpoint is not None):
         return _registered(name, None if checkpoint is None else os.fspath(checkpoint), values, network)
     if not os.path.exists(name):
         raise ModelError(f"model: '{name}' is neither a registered model ({', '.join(REGISTERED)}) nor a file")

@@ -5,7 +5,6 @@ stylegan2_card.py has the facts of a network, stylegan2_source.py its weights.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,8 +70,8 @@ class StyleGan2Model:
         truncation = given.get("truncation", self.card.truncation)
         if isinstance(truncation, bool) or not isinstance(truncation, (int, float, np.floating)):
             raise InputError(f"truncation: {truncation!r}; it is a number, 1 for none, 0 for the mean style")
-        if not math.isfinite(np.float32(truncation)):
-            raise InputError(f"truncation: {truncation}; it must be finite")
+        if not abs(truncation) < 1e6:  # the styles are float32
+            raise InputError(f"truncation: {truncation}; it must be a number of ordinary size")
         return float(truncation)
 
     def sample_shape(self, options: StyleGan2Options) -> tuple[int, ...]:
@@ -121,7 +120,8 @@ class StyleGan2Model:
     def check_run_inputs(self, given: dict) -> dict[str, np.ndarray]:
         """The raw network's inputs, checked. Raises InputError that names the input."""
         shapes = self._input_shapes(self.key)
-        unknown, missing = sorted(set(given) - set(shapes)), sorted(set(shapes) - set(given) - {"truncation_psi"})
+        unknown = sorted(set(given) - set(shapes))
+        missing = [name for name in shapes if name not in given and name != "truncation_psi"]
         if unknown or missing:
             wrong = f"not {', '.join(unknown)}" if unknown else f"{', '.join(missing)} is missing"
             raise InputError(f"run: {self.name} takes {', '.join(shapes)}; {wrong}")
@@ -161,6 +161,10 @@ class StyleGan2Model:
         if part not in self.source.parts:
             raise ModelError(f"{part}: {self.source.path} is an exported {self.key} network; load the checkpoint")
         return backend_of(part)
+
+    def context(self, options: StyleGan2Options) -> dict:
+        """What a dataset's recipe says of images beside what it says of every sample."""
+        return {"unit": "grey level", "card": self.source.said}
 
     def export(self, path: str, flavour: str = "portable", **options) -> None:
         """Write a graph, weights inside, to ``path``.

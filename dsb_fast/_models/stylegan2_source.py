@@ -33,6 +33,7 @@ class Checkpoint:
         if self.network not in NETWORKS:
             raise InputError(f"network: {self.network!r}; there are {', '.join(NETWORKS)}")
         self.path, self._config_path = place
+        self.said = json.loads(json.dumps(values, default=str))  # as a manifest has it, to load the file again
         says = {**GITRACT_SAYS, **values} if name == GITRACT else values
         self._words = {key: value for key, value in says.items() if key in SAID}
         self._options = {key: value for key, value in values.items() if key not in SAID}
@@ -153,7 +154,7 @@ class ExportedGraph:
     def __init__(self, path: str, data: bytes, network: str | None):
         from ..export import onnx_file
 
-        self.path = path
+        self.path, self.said = path, {}
         properties, values, *_ = onnx_file.check(data)
         self.name, self.weights_sha256 = properties["model"], properties["weights_sha256"]
         self._flavour = properties["flavour"]
