@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import _files, _images, random
 from .._cli.common import progress_bar
+from .._latents import seed_slerp
 from .._synthetic import Mark
 
 _NOISE, _SECOND_LATENTS = 1, 2  # streams
@@ -85,7 +86,7 @@ def interpolated(generator, seed: int, rows: int, steps: int, psi: float):
     ends = random.normal(seed, 0, 2 * tiles, len(generator.mean_style), _SECOND_LATENTS)
     noise = _noise(generator, seed, 0, tiles)
     for ratio in np.linspace(0.0, _LAST_RATIO, steps, dtype=np.float32):
-        z = slerp(ends[0::2], ends[1::2], ratio)
+        z = seed_slerp(float(ratio), ends[0::2], ends[1::2]).astype(np.float32)
 
         def image_of(part, z=z):
             return generator.run(z=z[part], noise=noise[part], truncation_psi=psi)["image"]
