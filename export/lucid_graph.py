@@ -1,65 +1,29 @@
-"""stylegan2-pytorch's generator as an ONNX graph, versions 1.5.10 to 1.9.0.
-
-The tensors of a network are taken by their names in the checkpoint, without the network's own prefix (``S.``, ``G.``,
-``SE.``, ``GE.``): what they are called and how they fit is for the reader of the file to check.
-"""
+"""stylegan2-pytorch's generator as a graph of operators of domain ``dsb_fast``, versions 1.5.10 to 1.9.0."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
 
-from .ecg_graph import DOMAIN, IR_VERSION, OPSET
-
-Tensors = Mapping[str, np.ndarray]
-HEADS, FEATURES = 8, 64  # of every attention
-_SLOPE = 0.2
-
-
-class _Graph:
-    """Nodes of domain ``dsb_fast`` and the constants they read."""
-
-    def __init__(self):
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: dict[str, onnx.TensorProto] = {}
-
-    def constant(self, name: str, values) -> str:
-        self.constants[name] = numpy_helper.from_array(np.ascontiguousarray(values, np.float32), name)
-        return name
-
-    def node(self, op: str, inputs: list[str], output: str, **attributes) -> str:
-        """Adds a node; an input that is '' is left out, and so is an attribute that is None."""
-        given = {name: value for name, value in attributes.items() if value is not None}
-        self.nodes.append(helper.make_node(op, inputs, [output], name=output, domain=DOMAIN, **given))
-        return output
+from .ecg_graph import DOMAIN
+from .lucid_builder import (
+    FEATURES,
+    HEADS,
+    SLOPE,
+    Graph,
+    Part,
+    Tensors,
+    blocks_of,
+    image_shape,
+    latent_of,
+    layers_of,
+    model,
+    noise_shape,
+)
 
 
-class _Part:
-    """The tensors of a part of a network, under the part's name."""
-
-    def __init__(self, graph: _Graph, tensors: Tensors, name: str = ""):
-        self.graph, self.tensors, self.name = graph, tensors, name
-
-    def part(self, name: str) -> _Part:
-        return _Part(self.graph, self.tensors, self.name + name + ".")
-
-    def __contains__(self, name: str) -> bool:
-        return self.name + name in self.tensors
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        return self.tensors[self.name + name]
-
-    def constant(self, name: str, *shape: int) -> str:
-        """The tensor of that name, as a constant of ``shape`` if one is given; '' if there is none."""
-        if name not in self:
-            return ""
-        return self.graph.constant(self.name + name, self[name].reshape(shape) if shape else self[name])
-
-    def node(self, op: str, inputs: list[str], output: str, **attributes) -> str:
-        return self.graph.node(op, inputs, self.name + output, **attributes)
+class _Part(Part):
+    """With layers of operators of domain ``dsb_fast``."""
 
     def layer(self, op: str, x: str, layer: str, **attributes) -> str:
         """A node with that layer's weight and bias, if it has one."""
@@ -71,11 +35,6 @@ class _Part:
         return self.node("Conv1x1", inputs, f"{layer}.out", **attributes)
 
 
-def blocks_of(generator: Tensors) -> int:
-    """How many blocks the generator has: each doubles the size, the first works at 4 x 4."""
-    return len({name.split(".")[1] for name in generator if name.startswith("blocks.")})
-
-
 def build_fused(mapping: Tensors, generator: Tensors, mean_style: np.ndarray, lr_mlp: float) -> onnx.ModelProto:
     """The whole network of operators of domain ``dsb_fast`` (docs/operators.md).
 
@@ -84,23 +43,22 @@ def build_fused(mapping: Tensors, generator: Tensors, mean_style: np.ndarray, lr
     and G, or of SE and GE; ``mean_style`` [D] is what styles are drawn towards; ``lr_mlp`` is the learning rate
     multiplier of the mapping network.
     """
-    graph = _Graph()
+    graph = Graph(DOMAIN)
     w = _mapping(_Part(graph, mapping), lr_mlp)
     mean = graph.constant("mean_style", np.reshape(mean_style, -1))
     w = graph.node("Truncate", [w, mean, "truncation_psi"], "w")
     _synthesis(_Part(graph, generator), w, rows=False)
-    latent, blocks = len(np.ravel(mean_style)), blocks_of(generator)
-    inputs = {"z": ["N", latent], "noise": ["N", *[4 << blocks - 1] * 2], "truncation_psi": []}
-    return _model(graph, "lucid", inputs, {"image": _image(generator)})
+    inputs = {"z": ["N", latent_of(generator)], "noise": noise_shape(generator), "truncation_psi": []}
+    return model(graph, "lucid", inputs, {"image": image_shape(generator)})
 
 
 def build_fused_mapping(mapping: Tensors, lr_mlp: float) -> onnx.ModelProto:
     """The mapping network alone: input ``z``, output ``w``, not truncated, float32 [N, D] both."""
-    graph = _Graph()
+    graph = Graph(DOMAIN)
     _mapping(_Part(graph, mapping), lr_mlp)
     graph.nodes[-1].output[0] = "w"
     size = ["N", mapping["net.0.weight"].shape[1]]
-    return _model(graph, "lucid_mapping", {"z": size}, {"w": size})
+    return model(graph, "lucid_mapping", {"z": size}, {"w": size})
 
 
 def build_fused_synthesis(generator: Tensors) -> onnx.ModelProto:
@@ -108,17 +66,16 @@ def build_fused_synthesis(generator: Tensors) -> onnx.ModelProto:
 
     ``noise`` and ``image`` are those of :func:`build_fused`.
     """
-    graph, blocks = _Graph(), blocks_of(generator)
+    graph = Graph(DOMAIN)
     _synthesis(_Part(graph, generator), "w", rows=True)
-    latent = generator["blocks.0.to_style1.weight"].shape[1]
-    inputs = {"w": ["N", blocks, latent], "noise": ["N", *[4 << blocks - 1] * 2]}
-    return _model(graph, "lucid_synthesis", inputs, {"image": _image(generator)})
+    inputs = {"w": ["N", blocks_of(generator), latent_of(generator)], "noise": noise_shape(generator)}
+    return model(graph, "lucid_synthesis", inputs, {"image": image_shape(generator)})
 
 
 def _mapping(s: _Part, lr_mlp: float) -> str:
     w = s.node("NormalizeLatent", ["z"], "latent", kind="l2")
-    for layer in sorted({int(name.split(".")[1]) for name in s.tensors if name.startswith("net.")}):
-        w = s.layer("Dense", w, f"net.{layer}", weight_gain=lr_mlp, bias_gain=lr_mlp, act="lrelu", alpha=_SLOPE)
+    for layer in layers_of(s.tensors):
+        w = s.layer("Dense", w, f"net.{layer}", weight_gain=lr_mlp, bias_gain=lr_mlp, act="lrelu", alpha=SLOPE)
     return w
 
 
@@ -137,7 +94,7 @@ def _synthesis(g: _Part, w: str, rows: bool) -> None:
             gain, bias = block.constant(f"to_noise{k}.weight", -1), block.constant(f"to_noise{k}.bias")
             inputs = [x, block.constant(f"conv{k}.weight"), factors, plane, bias, "", gain]
             x = block.node("ModulatedConv2d", inputs, f"conv{k}.out", padding=[1] * 4, style_offset=1.0, act="lrelu",
-                           alpha=_SLOPE, gain=1.0)  # fmt: skip
+                           alpha=SLOPE, gain=1.0)  # fmt: skip
         rgb = block.part("to_rgb")
         inputs = [x, rgb.constant("conv.weight"), rgb.layer("Dense", w, "to_style", row=row), "", "", "", "", image]
         image = rgb.node("ModulatedConv2d", inputs, "out", style_offset=1.0, demodulate=0)
@@ -169,7 +126,7 @@ def _attention(part: _Part, x: str) -> str:
         return x
     x = _attend_1_9(first, x) if "norm.g" in first else _attend_1_5(first, x)
     y = _norm(second, x) if "norm.g" in second else x
-    y = second.conv1x1(y, "fn.0", act="lrelu", alpha=_SLOPE)
+    y = second.conv1x1(y, "fn.0", act="lrelu", alpha=SLOPE)
     return second.conv1x1(y, "fn.2", x, gain=_gain(second))
 
 
@@ -199,20 +156,3 @@ def _attend_1_9(part: _Part, x: str) -> str:
     )
     y = part.node("LinearAttention", [q, k, v], "attention", heads=HEADS, out_scale=FEATURES**-0.5)
     return part.conv1x1(part.node("BiasAct", [y], "gelu", act="gelu"), "fn.to_out", x)
-
-
-def _image(generator: Tensors) -> list:
-    blocks = blocks_of(generator)
-    return ["N", len(generator["blocks.0.to_rgb.conv.weight"]), *[4 << blocks - 1] * 2]
-
-
-def _model(graph: _Graph, name: str, inputs: dict, outputs: dict) -> onnx.ModelProto:
-    described = [
-        [helper.make_tensor_value_info(key, TensorProto.FLOAT, shape) for key, shape in values.items()]
-        for values in (inputs, outputs)
-    ]
-    made = helper.make_graph(graph.nodes, name, *described, list(graph.constants.values()))
-    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(DOMAIN, 1)]
-    model = helper.make_model(made, producer_name="dsb_fast", opset_imports=opsets, ir_version=IR_VERSION)
-    onnx.checker.check_model(model)
-    return model
