@@ -126,6 +126,7 @@ class Recorded(SimpleNamespace):
     """A generator with the package's own mean style, and in place of dsb_fast.random the package's own numbers."""
 
     batch_size = 3
+    backend = SimpleNamespace(parallel=2)
 
     def mapping(self, z):
         return self.generator.mapping(z)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import numpy as np
 
-from .. import _files, _images, random
+from .. import _animation, _files, _images, random
 from .._cli.common import progress_bar
 from .._latents import seed_slerp
+from .._parallel import ordered
 from .._synthetic import Mark
 
 _NOISE, _SECOND_LATENTS = 1, 2  # streams
-_LAST_RATIO, _FRAME_MS = 8.0, 80
+_LAST_RATIO, _FRAMES_A_SECOND = 8.0, 12.5
 _JPEG = {"quality": 75, "subsampling": "4:2:0"}  # what Pillow does for the originals, which ask for nothing
 
 
@@ -36,16 +38,19 @@ def write_sheets(plain, ema, stem: str, rows: int, outputs: int, psi: float, see
 def write_animation(generator, stem: str, rows: int, steps: int, save_frames: bool, psi: float, seed: int) -> None:
     """``stem.gif`` of ``steps`` sheets, and with ``save_frames`` each of them in folder ``stem``."""
     progress, file = progress_bar(False, "frame"), _Files(generator, seed)
-    sheets = []
-    for images in interpolated(generator, seed, rows, steps, psi):
-        sheets.append(on_white(_images.make_grid(images, rows)))
-        if progress:
-            progress(len(sheets), steps)
-    _files.write_atomically(f"{stem}.gif", _animation.gif([sheet[..., :3] for sheet in sheets], _FRAME_MS, file.mark))
     if save_frames:
         os.makedirs(stem, exist_ok=True)
-        for k, sheet in enumerate(sheets):
-            file.write(os.path.join(stem, str(k)), sheet)
+
+    def sheets():
+        for k, images in enumerate(interpolated(generator, seed, rows, steps, psi)):
+            sheet = _opaque(_images.make_grid(images, rows))
+            if save_frames:
+                file.write(os.path.join(stem, str(k)), sheet)
+            yield sheet
+            if progress:
+                progress(k + 1, steps)
+
+    _animation.write(f"{stem}.gif", sheets(), _FRAMES_A_SECOND, mark=file.mark)
 
 
 class _Files:
@@ -74,10 +79,16 @@ def mixed(generator, seed: int, sheet: int, rows: int, psi: float) -> np.ndarray
     down, across = np.repeat(styles[:, :half], rows, axis=0), np.tile(styles[:, half:], (rows, 1, 1))
     styles = np.concatenate([down, across], axis=1)
     noise = _noise(generator, seed, sheet * tiles, tiles)
-    return _grey_levels(generator, lambda part: generator.synthesis(styles[part], noise[part]), tiles)
+
+    def made(part: slice) -> np.ndarray:
+        return _grey_levels(generator, generator.synthesis(styles[part], noise[part]))
+
+    threads = generator.backend.parallel
+    parts = _parts(tiles, min(generator.batch_size, -(-tiles // threads)))
+    return np.concatenate(list(ordered(made, parts, threads, threads)))
 
 
-def interpolated(generator, seed: int, rows: int, steps: int, psi: float):
+def interpolated(generator, seed: int, rows: int, steps: int, psi: float) -> Iterator[np.ndarray]:
     """The images of each frame, uint8 [rows * rows, H, W, C]; the noise stands still.
 
     Image k goes from latent 2 k of stream 2 to 2 k + 1 and beyond, at float32 ratios from 0 to 8, both included.
@@ -85,31 +96,33 @@ def interpolated(generator, seed: int, rows: int, steps: int, psi: float):
     tiles = rows * rows
     ends = random.normal(seed, 0, 2 * tiles, len(generator.mean_style), _SECOND_LATENTS)
     noise = _noise(generator, seed, 0, tiles)
-    for ratio in np.linspace(0.0, _LAST_RATIO, steps, dtype=np.float32):
+
+    def made(ratio: np.float32) -> np.ndarray:
         z = seed_slerp(float(ratio), ends[0::2], ends[1::2]).astype(np.float32)
+        images = [
+            generator.run(z=z[part], noise=noise[part], truncation_psi=psi)["image"]
+            for part in _parts(tiles, generator.batch_size)
+        ]
+        return np.concatenate([_grey_levels(generator, image) for image in images])
 
-        def image_of(part, z=z):
-            return generator.run(z=z[part], noise=noise[part], truncation_psi=psi)["image"]
-
-        yield _grey_levels(generator, image_of, tiles)
+    threads = generator.backend.parallel
+    return ordered(made, np.linspace(0.0, _LAST_RATIO, steps, dtype=np.float32), threads, threads)
 
 
 def _noise(generator, seed: int, first: int, count: int) -> np.ndarray:
     return random.uniform(seed, first, count, (generator.info["image_size"],) * 2, _NOISE)
 
 
-def _grey_levels(generator, image_of, count: int) -> np.ndarray:
-    """Images 0 to ``count - 1`` of ``image_of(slice)``, float32 NCHW, in parts that the network takes at once."""
-    size = generator.batch_size
-    parts = [image_of(slice(at, at + size)) for at in range(0, count, size)]
-    return np.concatenate([generator.model.outputs({"image": part}, None) for part in parts])
+def _parts(count: int, size: int) -> list[slice]:
+    return [slice(at, at + size) for at in range(0, count, size)]
 
 
-def on_white(image: np.ndarray) -> np.ndarray:
-    """A transparent image [H, W, 4] on white, opaque; any other as it is. Pillow's arithmetic, as in the original."""
+def _grey_levels(generator, image: np.ndarray) -> np.ndarray:
+    return generator.model.outputs({"image": image}, None)
+
+
+def _opaque(image: np.ndarray) -> np.ndarray:
+    """A transparent image [H, W, 4] on white, still with its alpha; any other as it is."""
     if image.shape[2] != 4:
         return image
-    from PIL import Image
-
-    white = Image.new("RGBA", (image.shape[1], image.shape[0]), "white")
-    return np.asarray(Image.alpha_composite(white, Image.fromarray(image)))
+    return np.dstack([_animation.on_white(image), np.full(image.shape[:2], 255, np.uint8)])
