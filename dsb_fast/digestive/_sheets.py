@@ -125,4 +125,4 @@ def _opaque(image: np.ndarray) -> np.ndarray:
     """A transparent image [H, W, 4] on white, still with its alpha; any other as it is."""
     if image.shape[2] != 4:
         return image
-    return np.dstack([_animation.on_white(image), np.full(image.shape[:2], 255, np.uint8)])
+    return np.dstack([_images.on_white(image), np.full(image.shape[:2], 255, np.uint8)])
