@@ -19,7 +19,7 @@ _JPEG = {"quality": 75, "subsampling": "4:2:0"}  # what Pillow does for the orig
 
 
 def write_sheets(plain, ema, stem: str, rows: int, outputs: int, psi: float, seed: int) -> None:
-    """``stem-<n>``, ``stem-<n>-ema`` and ``stem-<n>-mr`` for ``outputs`` numbers n, each of ``rows`` by ``rows`` images.
+    """``stem-<n>``, ``stem-<n>-ema`` and ``stem-<n>-mr`` for n below ``outputs``, each of ``rows`` by ``rows`` images.
 
     ``plain`` and ``ema`` are generators of the trained and of the averaged network, ``psi`` the truncation.
     """

@@ -91,9 +91,9 @@ def generate_interpolation(
     With ``save_frames`` its frames too, ``generated-<time>/0.jpg``, ``1.jpg`` and so on; ``.png`` where images are
     transparent. ``num_of_outputs`` has no effect, as in the originals: each call writes one animation.
 
-    Image ``k`` of the sheet goes from latent ``2 k`` of stream 2 toward latent ``2 k + 1`` and on, on the circle through
-    both (spherical interpolation), at evenly spaced ratios from 0 to 8; nearly two turns, as the angle between two
-    latents is close to a right one. Its noise is that of sample ``k``. All frames are of the averaged network.
+    Image ``k`` of the sheet goes from latent ``2 k`` of stream 2 toward latent ``2 k + 1`` and on, spherically, at
+    evenly spaced ratios from 0 to 8: about two turns, as two latents stand at nearly a right angle. Its noise is that
+    of sample ``k``. All frames are of the averaged network.
 
     The other parameters and the errors are those of :func:`generate`.
     """
