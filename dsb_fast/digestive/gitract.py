@@ -15,7 +15,7 @@ from datetime import datetime
 from .._errors import CheckpointError, InputError
 
 NAME = "digestive.gitract"
-_MODEL = re.compile(r"model_\d+\.pt")
+_MODEL = re.compile(r"model_(0|[1-9]\d*)\.pt")
 _NEWEST = -1
 
 # What the originals hand on to stylegan2-pytorch. The first say what the network is where no .config.json does, the
