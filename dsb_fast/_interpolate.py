@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -18,7 +17,6 @@ from ._synthetic import Mark
 
 SPACES = ("z", "w")
 _LATENTS, _NOISE, _END_POINTS = 0, 1, 2  # streams
-_BATCH = 8
 _MOST_POINTS = 100_000
 
 
@@ -62,13 +60,15 @@ def frames(generator, way: Way) -> tuple[int, Iterator[np.ndarray]]:
     network = _through_w if way.space == "w" else _through_z
     path, make = network(generator, points, way, np.float32(options.truncation))
 
+    size = generator.batch_size
+
     def images(at: int) -> np.ndarray:
-        part = path[at : at + _BATCH]
+        part = path[at : at + size]
         repeated = {name: np.repeat(value, len(part), axis=0) for name, value in noise.items()}
         return generator.model.outputs({"image": make(part, repeated)}, options)
 
     threads = generator.backend.parallel
-    batches = ordered(images, range(0, len(path), _BATCH), threads, 0 if threads == 1 else threads)
+    batches = ordered(images, range(0, len(path), size), threads, 0 if threads == 1 else threads)
     return len(path), _one_by_one(batches)
 
 
@@ -80,10 +80,7 @@ def _one_by_one(batches) -> Iterator[np.ndarray]:
 
 def end_points(way: Way, latent_dim: int) -> np.ndarray:
     """The latents between which a way goes, float32 [K, D]. Raises InputError."""
-    if way.seeds is not None:
-        count = len(way.seeds)
-    else:
-        count = way.points
+    count = way.points if way.seeds is None else len(way.seeds)
     if isinstance(count, bool) or not isinstance(count, int) or not 2 <= count <= _MOST_POINTS:
         raise InputError(f"{'points' if way.seeds is None else 'seeds'}: {count}; a way needs 2 to {_MOST_POINTS}")
     if way.seeds is None:
@@ -122,8 +119,8 @@ def interpolate(
 ) -> int:
     """Write the animation of a way to ``output`` (.gif, .webp, .mp4); returns the number of frames.
 
-    ``save_frames``: a folder for the single frames too, ``0.png``, ``1.png``, ... Raises InputError if something is there
-    already and ``overwrite`` is false, MissingDependencyError, GenerationError, OSError.
+    ``save_frames``: a folder for the single frames too, ``0.png``, ``1.png``, ... Raises InputError if something is
+    there already and ``overwrite`` is false, MissingDependencyError, GenerationError, OSError.
     """
     _animation.check(output, fps)
     _refuse_existing(output, save_frames, overwrite)

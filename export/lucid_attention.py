@@ -105,10 +105,15 @@ def _attend_1_9(part: StandardPart, x: str, size: int) -> str:
 
 
 def _norm(part: StandardPart, x: str) -> str:
-    """Mean 0 and variance 1 over the channels of a position, then g and b."""
-    apart = part.node("Sub", [x, part.node("ReduceMean", [x], "norm.mean", axes=[1])], "norm.apart")
+    """Mean 0 and variance 1 over the channels of a position, then g and b.
+
+    Means are convolutions: ONNX Runtime's ReduceMean adds in another order where the batch is 1.
+    """
+    channels = part["norm.g"].size
+    weight = part.graph.constant(f"mean.{channels}", np.full((1, channels, 1, 1), 1 / channels))
+    apart = part.node("Sub", [x, part.node("Conv", [x, weight], "norm.mean")], "norm.apart")
     squares = part.node("Mul", [apart, apart], "norm.squares")
-    variance = part.node("ReduceMean", [squares], "norm.variance", axes=[1])
+    variance = part.node("Conv", [squares, weight], "norm.variance")
     least = part.graph.constant("norm.least", 1e-5)
     deviation = part.node("Sqrt", [part.node("Add", [variance, least], "norm.sum")], "norm.deviation")
     y = part.node("Div", [apart, deviation], "norm.normal")
