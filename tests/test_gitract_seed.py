@@ -9,15 +9,18 @@ import inspect
 import io
 import re
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 from references import gitract_checkpoint, images
+from references.file_server import Served, serving
 
 import dsb_fast
 from dsb_fast import random
+from dsb_fast._models import registry
 from dsb_fast.digestive import _sheets, gitract
 
 TIME = r"generated-\d\d-\d\d-\d{4}_\d\d-\d\d-\d\d"
@@ -270,6 +273,25 @@ def test_which_checkpoint_is_used(checkpoints, tmp_path, monkeypatch):
     assert newest == made("other", tmp_path / "out", checkpoints / "gi")
     monkeypatch.chdir(checkpoints)
     assert newest == made("gi", tmp_path / "out", ".")
+
+
+def test_the_published_checkpoint_is_fetched_to_where_the_originals_put_it(checkpoints, tmp_path, monkeypatch):
+    content, put = (checkpoints / "gi/model_10.pt").read_bytes(), tmp_path / "new/any/model_1000.pt"
+    card = registry.find(gitract.NAME)
+    monkeypatch.setenv("DSB_CACHE_DIR", str(tmp_path / "cache"))
+    with pytest.raises(dsb_fast.ModelError) as error:  # the suite forbids the network
+        gitract.generate("any", tmp_path / "out", tmp_path / "new", 1, 1, seed=1)
+    assert card.weights.url in str(error.value) and str(put) in str(error.value) and "\n" not in str(error.value)
+    monkeypatch.delenv("DSB_OFFLINE")
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+    with serving(Served(content)) as (address, _):
+        here = replace(card, weights=replace(card.weights, url=f"{address}/model_1000.pt"))
+        monkeypatch.setattr(registry, "find", {gitract.NAME: here}.get)
+        gitract.download_checkpoints(tmp_path / "new", "any")
+        assert put.read_bytes() == content
+    gitract.generate("any", tmp_path / "out", tmp_path / "new", 1, 1, seed=1, device="cpu")
+    gitract.generate("gi", tmp_path / "out", checkpoints, 1, 1, seed=1, device="cpu")
+    assert written(tmp_path / "out/any") == written(tmp_path / "out/gi")
 
 
 def test_keywords_of_the_originals(checkpoints, tmp_path):
