@@ -41,18 +41,19 @@ def encode(
     count: int = 1,
     quality: int | None = None,
     level: int = PNG_LEVEL,
+    subsampling: str = "4:4:4",
 ) -> bytes:
     """The file of an image, uint8 [H, W, 3|4] (red, green, blue, alpha that is not premultiplied).
 
     ``format`` "png", "jpg" or "webp". ``mark`` says in the file that it is synthetic; None only if the user asked for
     that. ``first`` and ``count``: the numbers of the samples shown, for the mark. ``quality`` 1 to 100: JPEG (95 if
-    None, colours at full resolution) and WebP (lossless if None). ``level`` 0 to 9: PNG's compression; 1 codes runs
-    only, which on images of a generator is as small as 6 and the fastest.
+    None) and WebP (lossless if None). ``level`` 0 to 9: PNG's compression; 1 codes runs only, which on images of a
+    generator is as small as 6 and the fastest. ``subsampling`` of JPEG's colours: "4:4:4" none, "4:2:2" or "4:2:0".
 
     The same bytes for the same version of Pillow and its libraries. Raises InputError for what ``format`` can't hold.
     """
     check_size(format, image.shape)
-    return _ENCODERS[format](picture_of(image), mark, (first, count), quality, level)
+    return _ENCODERS[format](picture_of(image), mark, (first, count), quality, level, subsampling)
 
 
 def picture_of(image: np.ndarray):
@@ -65,7 +66,7 @@ def picture_of(image: np.ndarray):
     return Image.frombytes(MODES[channels], (width, height), np.ascontiguousarray(image).tobytes())
 
 
-def _png(picture, mark, numbers, _quality, level) -> bytes:
+def _png(picture, mark, numbers, _quality, level, _subsampling) -> bytes:
     from PIL.PngImagePlugin import PngInfo
 
     about = PngInfo()
@@ -77,12 +78,13 @@ def _png(picture, mark, numbers, _quality, level) -> bytes:
     return saved(picture, "PNG", pnginfo=about, compress_level=level, compress_type=strategy)
 
 
-def _jpg(picture, mark, numbers, quality, _level) -> bytes:
+def _jpg(picture, mark, numbers, quality, _level, subsampling) -> bytes:
     packet = {"xmp": mark.xmp(*numbers)} if mark else {}
-    return saved(picture, "JPEG", quality=JPEG_QUALITY if quality is None else quality, subsampling=0, **packet)
+    quality = JPEG_QUALITY if quality is None else quality
+    return saved(picture, "JPEG", quality=quality, subsampling=subsampling, **packet)
 
 
-def _webp(picture, mark, numbers, quality, _level) -> bytes:
+def _webp(picture, mark, numbers, quality, _level, _subsampling) -> bytes:
     packet = {"xmp": mark.xmp(*numbers)} if mark else {}
     if quality is None:  # exact keeps the colours below full transparency; more effort than 1 costs more than it saves
         return saved(picture, "WEBP", lossless=True, exact=True, quality=20, method=1, **packet)

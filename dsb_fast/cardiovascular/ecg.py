@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
-import sys
 
 from .._errors import InputError
 
@@ -21,6 +19,7 @@ def generate(num_ecg, out_dir, start_id=0, device="cpu", *, run_device=None, see
     from .. import _files, _kernels
     from .._api import load
     from .._cli.common import progress_bar
+    from .._fresh_seed import given_or_drawn
 
     count, start = int(num_ecg), int(start_id)
     if start < 0:
@@ -28,9 +27,7 @@ def generate(num_ecg, out_dir, start_id=0, device="cpu", *, run_device=None, see
     os.makedirs(out_dir, exist_ok=True)
     if count <= 0:
         return
-    if seed is None:
-        seed = secrets.randbits(63)
-        sys.stderr.write(f"dsb_fast: seed {seed} (seed={seed} makes the same ECGs again)\n")
+    seed = given_or_drawn(seed, "ECGs")
     progress = progress_bar(False, "ECG")
     generator = load("cardiovascular.ecg", device=str(device if run_device is None else run_device))
     number = start
