@@ -105,10 +105,14 @@ def _attend_1_9(part: StandardPart, x: str, size: int) -> str:
 
 
 def _norm(part: StandardPart, x: str) -> str:
-    """Mean 0 and variance 1 over the channels of a position, then g and b."""
-    apart = part.node("Sub", [x, part.node("ReduceMean", [x], "norm.mean", axes=[1])], "norm.apart")
-    squares = part.node("Mul", [apart, apart], "norm.squares")
-    variance = part.node("ReduceMean", [squares], "norm.variance", axes=[1])
+    """Mean 0 and variance 1 over the channels of a position, then g and b.
+
+    Means are convolutions: ONNX Runtime's ReduceMean sums in another order where the batch is one.
+    """
+    channels = part["norm.g"].size
+    shares = _matrix(part, "norm.shares", np.full((1, channels, 1, 1), 1 / channels))
+    apart = part.node("Sub", [x, part.node("Conv", [x, shares], "norm.mean")], "norm.apart")
+    variance = part.node("Conv", [part.node("Mul", [apart, apart], "norm.squares"), shares], "norm.variance")
     least = part.graph.constant("norm.least", 1e-5)
     deviation = part.node("Sqrt", [part.node("Add", [variance, least], "norm.sum")], "norm.deviation")
     y = part.node("Div", [apart, deviation], "norm.normal")

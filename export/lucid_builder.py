@@ -17,6 +17,7 @@ from .ecg_graph import DOMAIN, IR_VERSION, OPSET
 Tensors = Mapping[str, np.ndarray]
 HEADS, FEATURES = 8, 64  # of every attention
 SLOPE = 0.2
+START = "to_initial_block."  # what makes the 4 x 4 map where none is learned
 
 
 class Graph:
@@ -72,6 +73,12 @@ class StandardPart(Part):
 
     def integer(self, value: int) -> str:
         return self.graph.constant(f"integer.{value}", value, np.int64)
+
+    def mean_row(self, w: str, blocks: int, latent: int) -> str:
+        """The mean of the styles of all blocks, [N, D] of [N, blocks, D]; summed alike whatever the batch is."""
+        shares = self.graph.constant(f"{START}shares", np.full((1, blocks), 1 / blocks))
+        mean = self.node("MatMul", [shares, w], f"{START}mean")
+        return self.node("Reshape", [mean, self.integers(0, latent)], f"{START}w")
 
     def conv(self, x: str, layer: str, gain: float = 1.0, **attributes) -> str:
         """A convolution with that layer's weight and, if it has one, bias, both times ``gain``."""

@@ -16,10 +16,9 @@ from onnx import helper, numpy_helper
 from dsb_fast._errors import CheckpointError
 
 from .ecg_graph import DOMAIN
-from .lucid_builder import Graph, StandardPart, model
+from .lucid_builder import START, Graph, StandardPart, model
 
 _BLOCK = re.compile(r"blocks\.(\d{1,3})\.")
-_START = "to_initial_block."
 
 
 def mean_style(whole: onnx.ModelProto) -> np.ndarray:
@@ -48,7 +47,7 @@ def parts(whole: onnx.ModelProto) -> tuple[onnx.ModelProto, onnx.ModelProto]:
     first = _graph(domain, constants, (nodes[index] for index in sorted(mapping)))
     first.nodes[-1].output[0] = "w"
     second = _graph(domain, constants, (node for index, node in enumerate(nodes) if index not in before))
-    blocks = _give_each_its_style(second)
+    blocks = _give_each_its_style(second, len(mean))
     try:
         size = {"z": shapes["z"]}, {"w": ["N", len(mean)]}
         ends = {"w": ["N", blocks, len(mean)], "noise": shapes["noise"]}, {"image": shapes["image"]}
@@ -87,40 +86,36 @@ def _graph(domain: str, constants: dict, nodes: Iterable[onnx.NodeProto]) -> Gra
     return graph
 
 
-def _give_each_its_style(graph: Graph) -> int:
+def _give_each_its_style(graph: Graph, latent: int) -> int:
     """Make every node that reads ``w`` read its block's row, the start their mean; the number of blocks."""
-    nodes, graph.nodes, blocks = graph.nodes, [], set()
-    part = StandardPart(graph, {})
+    nodes, graph.nodes, part = graph.nodes, [], StandardPart(graph, {})
+    rows = {node.name: _row_of(node) for node in nodes if "w" in node.input}
+    blocks = {row for row in rows.values() if row is not None}
+    if not blocks or blocks != set(range(len(blocks))):
+        raise _strange("has blocks missing")
     for node in nodes:
         if "w" in node.input:
-            place = _BLOCK.match(node.name)
-            if not place and not node.name.startswith(_START):
-                raise _strange(f"reads w at {node.name[:60]!r}, which belongs to no block")
-            row = int(place[1]) if place else None
-            if graph.domain != DOMAIN:
-                _read(node, _row(part, row) if place else _mean(part))
-            elif place:
-                node.attribute.append(helper.make_attribute("row", row))
-            blocks |= {row} - {None}
+            row = rows[node.name]
+            if graph.domain == DOMAIN:
+                node.attribute.extend([helper.make_attribute("row", row)] if row is not None else [])
+            else:
+                name = part.mean_row("w", len(blocks), latent) if row is None else _gathered(part, row)
+                node.input[:] = [name if read == "w" else read for read in node.input]
         graph.nodes.append(node)
-    if blocks != set(range(len(blocks))):
-        raise _strange("has blocks missing")
     return len(blocks)
 
 
-def _read(node: onnx.NodeProto, name: str) -> None:
-    for k, read in enumerate(node.input):
-        if read == "w":
-            node.input[k] = name
+def _row_of(node: onnx.NodeProto) -> int | None:
+    """The block that a node belongs to, None for the start."""
+    place = _BLOCK.match(node.name)
+    if not place and not node.name.startswith(START):
+        raise _strange(f"reads w at {node.name[:60]!r}, which belongs to no block")
+    return int(place[1]) if place else None
 
 
-def _row(part: StandardPart, row: int) -> str:
+def _gathered(part: StandardPart, row: int) -> str:
     """The style of that block, gathered before it is first read."""
     name = f"blocks.{row}.w"
     if not any(node.name == name for node in part.graph.nodes):
         part.node("Gather", ["w", part.integer(row)], name, axis=1)
     return name
-
-
-def _mean(part: StandardPart) -> str:
-    return part.node("ReduceMean", ["w"], f"{_START}w", axes=[1], keepdims=0)

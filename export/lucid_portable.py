@@ -16,6 +16,7 @@ from dsb_fast import random
 from .lucid_attention import attention
 from .lucid_builder import (
     SLOPE,
+    START,
     Graph,
     Part,
     StandardPart,
@@ -131,11 +132,11 @@ def _start(g: StandardPart, rows: bool) -> str:
     """
     x = g.constant("initial_block")
     if not x:  # a transposed convolution of a single point
-        w = g.node("ReduceMean", ["w"], "to_initial_block.w", axes=[1], keepdims=0) if rows else "w"
-        weight = g["to_initial_block.weight"]
-        matrix = g.graph.constant("to_initial_block.weight", weight.reshape(len(weight), -1))
-        x = g.node("Gemm", [w, matrix], "to_initial_block.out")
-        x = g.node("Reshape", [x, g.integers(0, *weight.shape[1:])], "to_initial_block.map")
+        w = g.mean_row("w", blocks_of(g.tensors), latent_of(g.tensors)) if rows else "w"
+        weight = g[f"{START}weight"]
+        matrix = g.graph.constant(f"{START}weight", weight.reshape(len(weight), -1))
+        x = g.node("Gemm", [w, matrix], f"{START}out")
+        x = g.node("Reshape", [x, g.integers(0, *weight.shape[1:])], f"{START}map")
     return g.conv(x, "initial_conv", pads=[1] * 4)
 
 

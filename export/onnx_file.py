@@ -5,19 +5,34 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from typing import NamedTuple
 
 import onnx
 
 from dsb_fast._errors import CheckpointError
 
-from .ecg_graph import DOMAIN
+from .onnx_kinds import kind_of, sample_shape
+from .onnx_sizes import check_sizes
 
 FORMAT_VERSION = 1
-# What the portable graphs are made of. None of these can grow its input without bound, run code or read another file.
-_PORTABLE = {("", kind) for kind in ("Concat", "Conv", "Gemm", "LeakyRelu", "Relu", "Reshape", "Tanh", "Transpose")}
-_OPERATORS = {"portable": _PORTABLE, "fused": {(DOMAIN, "Pulse2Pulse")}}
-_MAX_GROWTH = 64  # largest intermediate tensor, in sizes of the input (the widest we export is 3 times)
+FLAVOURS = ("portable", "fused")
 _MAX_NODES = 10_000
+_STORED = (onnx.TensorProto.FLOAT, onnx.TensorProto.INT64)
+
+
+class Exported(NamedTuple):
+    """What an exported file says and holds, checked.
+
+    ``inputs`` and ``outputs``: the shape of one sample by name, () for a number that all samples share. ``largest``:
+    elements of the largest tensor that one sample needs. ``model``: the parsed file.
+    """
+
+    properties: dict[str, str]
+    card: dict
+    inputs: dict[str, tuple[int, ...]]
+    outputs: dict[str, tuple[int, ...]]
+    largest: int
+    model: onnx.ModelProto
 
 
 def metadata(model: str, flavour: str, weights_sha256: str, licence: str, citation: str, card: dict) -> dict[str, str]:
@@ -53,21 +68,32 @@ def _flatten(values) -> dict[str, str]:
     return {entry.key: entry.value for entry in values}
 
 
-def check(data: bytes) -> tuple[dict[str, str], dict, list[int]]:
-    """Metadata properties, card and shape of one input sample, of an exported file's bytes.
+def check(data: bytes) -> Exported:
+    """The bytes of an exported file, checked.
 
-    Raises CheckpointError unless it is a graph of the kind dsb_fast exports: standard operators from a short list, all
-    weights inside, finite, every intermediate size known and in proportion to the input.
+    Raises CheckpointError unless it is a graph of the kinds that dsb_fast exports (onnx_kinds.py): operators from a
+    short list, all weights inside, finite, every size known and in proportion to inputs and outputs.
     """
     try:
         model = onnx.load_model_from_string(data)
         onnx.checker.check_model(model)
-        strict = not _is_fused(model)
-        inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=strict, data_prop=True)
-    except Exception as error:  # protobuf, checker and inference raise classes of their own
+    except Exception as error:  # protobuf and the checker raise classes of their own
         raise CheckpointError(f"it is no valid ONNX file ({str(error).strip().splitlines()[0][:160]})") from None
-    graph = model.graph
-    properties = _flatten(model.metadata_props)
+    graph, properties = model.graph, _flatten(model.metadata_props)
+    _check_properties(properties)
+    if len(model.functions) or len(graph.node) > _MAX_NODES or graph.sparse_initializer:
+        raise CheckpointError("it has functions, sparse weights or too many nodes, which dsb_fast never exports")
+    kind = kind_of(graph)
+    _check_operators(model, kind.allowed(properties["flavour"]))
+    _check_constants(graph)
+    if properties["graph_sha256"] != _digest(model):
+        raise CheckpointError("its graph is not the one that was exported (graph_sha256 does not fit)")
+    largest = check_sizes(model, kind)
+    shapes = [{value.name: sample_shape(value) for value in values} for values in (graph.input, graph.output)]
+    return Exported(properties, _card(properties["card"]), *shapes, largest, model)
+
+
+def _check_properties(properties: dict[str, str]) -> None:
     needed = ("model", "flavour", "format_version", "weights_sha256", "graph_sha256", "card")
     missing = [key for key in needed if key not in properties]
     if missing:
@@ -76,53 +102,37 @@ def check(data: bytes) -> tuple[dict[str, str], dict, list[int]]:
         raise CheckpointError(
             f"its format version is {properties['format_version'][:20]!r}, not {FORMAT_VERSION}; export it again"
         )
-    if len(model.functions) or len(graph.node) > _MAX_NODES or graph.sparse_initializer:
-        raise CheckpointError("it has functions, sparse weights or too many nodes, which dsb_fast never exports")
-    allowed = _OPERATORS.get(properties["flavour"])
-    if allowed is None:
-        raise CheckpointError(f"its flavour is {properties['flavour'][:20]!r}; there are {', '.join(_OPERATORS)}")
-    kinds = {(node.domain, node.op_type) for node in graph.node}
+    if properties["flavour"] not in FLAVOURS:
+        raise CheckpointError(f"its flavour is {properties['flavour'][:20]!r}; there are {', '.join(FLAVOURS)}")
+
+
+def _check_operators(model: onnx.ModelProto, allowed: set[tuple[str, str]]) -> None:
+    kinds = {(node.domain, node.op_type) for node in model.graph.node}
     foreign = sorted(f"{domain}:{kind}"[:60] for domain, kind in kinds - allowed)
     if foreign:
         raise CheckpointError(f"it has operators that dsb_fast never exports: {', '.join(foreign[:5])}")
+
+
+def _check_constants(graph: onnx.GraphProto) -> None:
     for tensor in graph.initializer:
+        name = tensor.name[:60]
         if tensor.external_data or tensor.data_location == onnx.TensorProto.EXTERNAL:
-            raise CheckpointError(f"its weight {tensor.name[:60]!r} lies in another file, which is never read")
-        values = onnx.numpy_helper.to_array(tensor)
+            raise CheckpointError(f"its weight {name!r} lies in another file, which is never read")
+        if tensor.data_type not in _STORED:
+            raise CheckpointError(f"its weight {name!r} is of a type that dsb_fast never exports")
+        try:
+            values = onnx.numpy_helper.to_array(tensor)
+        except ValueError:
+            raise CheckpointError(f"its weight {name!r} has more or fewer values than its shape") from None
         if values.dtype.kind == "f" and not math.isfinite(float(abs(values).max(initial=0))):
-            raise CheckpointError(f"its weight {tensor.name[:60]!r} has values that are not finite")
-    if properties["graph_sha256"] != _digest(model):
-        raise CheckpointError("its graph is not the one that was exported (graph_sha256 does not fit)")
-    _check_sizes(inferred)
+            raise CheckpointError(f"its weight {name!r} has values that are not finite")
+
+
+def _card(text: str) -> dict:
     try:
-        card = json.loads(properties["card"])
+        card = json.loads(text)
     except (ValueError, RecursionError):
         card = None
     if not isinstance(card, dict):
         raise CheckpointError("its metadata property card is not a JSON object")
-    return properties, card, [d.dim_value for d in graph.input[0].type.tensor_type.shape.dim[1:]]
-
-
-def _is_fused(model: onnx.ModelProto) -> bool:
-    """Strict inference knows no operators of ours; their only output is the graph's, whose size stands there."""
-    return any(node.domain == DOMAIN for node in model.graph.node)
-
-
-def _size(value: onnx.ValueInfoProto) -> int | None:
-    """Elements a sample; None where a dimension behind the first is not known."""
-    dims = value.type.tensor_type.shape.dim
-    if not dims or not all(d.HasField("dim_value") and d.dim_value > 0 for d in dims[1:]):
-        return None
-    return math.prod(d.dim_value for d in dims[1:])
-
-
-def _check_sizes(model: onnx.ModelProto) -> None:
-    graph = model.graph
-    sizes = {value.name: _size(value) for value in (*graph.input, *graph.value_info, *graph.output)}
-    if len(graph.input) != 1 or len(graph.output) != 1 or not sizes[graph.input[0].name]:
-        raise CheckpointError("it needs exactly one input and one output of known size")
-    limit = _MAX_GROWTH * sizes[graph.input[0].name]
-    for node in graph.node:
-        for name in node.output:
-            if not sizes.get(name) or sizes[name] > limit:
-                raise CheckpointError(f"its tensor {name[:60]!r} has a size that is unknown or out of proportion")
+    return card

@@ -1,0 +1,216 @@
+"""The size of every tensor of a graph that is not trusted, before anything of it is computed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import onnx
+from onnx import AttributeProto, helper
+
+from dsb_fast._errors import CheckpointError
+
+from .ecg_graph import DOMAIN
+from .lucid_builder import FEATURES, HEADS
+from .onnx_kinds import MAX_ELEMENTS, SMALL, Kind
+
+Shape = tuple[int, ...]
+_BATCH = 64  # beside a batch of one: what grows faster than the batch shows here
+_SMALL = 64  # constants of fewer elements may be sizes and are kept for inference
+_MAX_TAPS, _MAX_ATTRIBUTE, _MAX_LIST = 64, 1 << 16, 16
+_SCALAR = {AttributeProto.INT: int, AttributeProto.FLOAT: float, AttributeProto.STRING: bytes}
+_LISTS = {AttributeProto.INTS: int, AttributeProto.FLOATS: float}
+
+
+def check_sizes(model: onnx.ModelProto, kind: Kind) -> int:
+    """Elements of the largest tensor that one sample needs.
+
+    Raises CheckpointError unless every size is known, in proportion to inputs and outputs, and no more than in
+    proportion to the batch.
+    """
+    for node in model.graph.node:
+        _check_attributes(node)
+    _check_weights(model.graph)
+    ends = [value.name for value in (*model.graph.input, *model.graph.output)]
+    largest = 0
+    for batch in (1, _BATCH):
+        shapes = _shapes(model, batch)
+        base = max(math.prod(shapes[name]) for name in ends)
+        limit = min(max(kind.growth * base, SMALL * batch), MAX_ELEMENTS * batch)
+        total, total_limit = 0, max(kind.total_growth * base, 16 * SMALL * batch)
+        for name in (*ends, *(name for node in model.graph.node for name in node.output)):
+            size = _elements(shapes.get(name))
+            total += size
+            if not 0 < size <= limit or total > total_limit:
+                raise CheckpointError(f"its tensor {name[:60]!r} has a size that is unknown or out of proportion")
+            largest = max(largest, size) if batch == 1 else largest
+        _check_ends(model.graph, shapes, batch)
+    return largest
+
+
+def _elements(shape: Shape | None) -> int:
+    """0 where a size is unknown or none."""
+    if shape is None or not all(isinstance(size, int) and size > 0 for size in shape):
+        return 0
+    return math.prod(shape)
+
+
+def _check_ends(graph: onnx.GraphProto, shapes: dict[str, Shape], batch: int) -> None:
+    """The outputs' sizes are computed ones; those that the file declares have to be the same."""
+    for value in graph.output:
+        declared = (batch, *(d.dim_value for d in value.type.tensor_type.shape.dim[1:]))
+        if shapes[value.name] != declared:
+            raise CheckpointError(f"its output {value.name[:60]!r} has another size than its graph makes")
+
+
+def _check_attributes(node: onnx.NodeProto) -> None:
+    """No subgraphs or tensors, no numbers beyond what any layer of ours has."""
+    for attribute in node.attribute:
+        values = [helper.get_attribute_value(attribute)] if attribute.type in _SCALAR else None
+        values = list(helper.get_attribute_value(attribute)) if attribute.type in _LISTS else values
+        if values is None or attribute.ref_attr_name or len(values) > _MAX_LIST:
+            raise _strange(node, attribute.name)
+        for value in values:
+            finite = isinstance(value, bytes) or math.isfinite(value)
+            if not finite or (isinstance(value, int) and abs(value) > _MAX_ATTRIBUTE):
+                raise _strange(node, attribute.name)
+        if node.domain == DOMAIN and attribute.name not in _ATTRIBUTES[node.op_type]:
+            raise _strange(node, attribute.name)
+
+
+def _strange(node: onnx.NodeProto, name: str) -> CheckpointError:
+    return CheckpointError(f"its {node.op_type[:40]} node {node.name[:60]!r} has a strange attribute {name[:40]!r}")
+
+
+def _check_weights(graph: onnx.GraphProto) -> None:
+    """Convolutions have stored weights, of few taps: what they are unfolded to stays in proportion as well."""
+    constants = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type in ("Conv", "ModulatedConv2d", "DepthwiseConv2d", "Conv1x1"):
+            weight = constants.get(node.input[1]) if len(node.input) > 1 else None
+            if weight is None or math.prod(weight[2:]) > _MAX_TAPS:
+                raise CheckpointError(f"its {node.op_type} node {node.name[:60]!r} has no stored weight of few taps")
+
+
+def _shapes(model: onnx.ModelProto, batch: int) -> dict[str, Shape]:
+    fused = any(node.domain == DOMAIN for node in model.graph.node)
+    return _fused_shapes(model.graph, batch) if fused else _inferred_shapes(model, batch)
+
+
+def _given(value: onnx.ValueInfoProto, batch: int) -> Shape:
+    """A tensor of rank 0 has no batch."""
+    dims = value.type.tensor_type.shape.dim
+    return (batch, *(d.dim_value for d in dims[1:])) if dims else ()
+
+
+def _inferred_shapes(model: onnx.ModelProto, batch: int) -> dict[str, Shape]:
+    """By onnx's own inference, on the graph with that batch and without its large weights."""
+    inputs = [
+        helper.make_tensor_value_info(value.name, value.type.tensor_type.elem_type, _given(value, batch))
+        for value in model.graph.input
+    ]
+    kept = []
+    for tensor in model.graph.initializer:
+        if math.prod(tensor.dims) < _SMALL:
+            kept.append(tensor)
+        else:
+            inputs.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims)))
+    outputs = [onnx.ValueInfoProto(name=value.name) for value in model.graph.output]
+    for made, value in zip(outputs, model.graph.output, strict=True):
+        made.type.tensor_type.elem_type = value.type.tensor_type.elem_type
+    graph = helper.make_graph(list(model.graph.node), "sizes", inputs, outputs, kept)
+    bare = helper.make_model(graph, opset_imports=list(model.opset_import), ir_version=model.ir_version)
+    try:
+        inferred = onnx.shape_inference.infer_shapes(bare, check_type=True, strict_mode=True, data_prop=True).graph
+    except Exception as error:  # onnx raises classes of its own
+        text = str(error).strip().splitlines()[0][:160]
+        raise CheckpointError(f"its tensors have sizes that do not fit each other ({text})") from None
+    return {
+        value.name: tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
+        for value in (*inferred.input, *inferred.value_info, *inferred.output)
+        if value.type.tensor_type.HasField("shape")
+    }
+
+
+def _fused_shapes(graph: onnx.GraphProto, batch: int) -> dict[str, Shape]:
+    """By the rules below, node by node."""
+    shapes: dict[str, Shape] = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    shapes |= {value.name: _given(value, batch) for value in graph.input}
+    for node in graph.node:
+        attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        try:
+            (output,) = node.output
+            shapes[output] = _RULES[node.op_type]([shapes[name] if name else () for name in node.input], attributes)
+        except (IndexError, KeyError, TypeError, ValueError):
+            raise CheckpointError(
+                f"its {node.op_type} node {node.name[:60]!r} has inputs or attributes that do not fit"
+            ) from None
+    return shapes
+
+
+def _first(shapes: list[Shape], _) -> Shape:
+    return shapes[0]
+
+
+def _dense(shapes: list[Shape], attributes: dict) -> Shape:
+    out, _ = shapes[1]
+    made = tuple(attributes.get("shape", [out]))
+    if math.prod(made) != out or len(shapes[0]) not in (2, 3):
+        raise ValueError
+    return (shapes[0][0], *made)
+
+
+def _upsampled(shapes: list[Shape], _) -> Shape:
+    n, c, h, w = shapes[0]
+    return n, c, 2 * h, 2 * w
+
+
+def _plane(shapes: list[Shape], attributes: dict) -> Shape:
+    n, _, _ = shapes[0]
+    return n, 1, attributes["size"], attributes["size"]
+
+
+def _modulated(shapes: list[Shape], attributes: dict) -> Shape:
+    (n, i, h, w), (out, weight_in, rows, columns), (samples, factors) = shapes[:3]
+    left, right, top, bottom = attributes.get("padding", [0] * 4)
+    if weight_in != i or factors != i or (n != samples and 1 not in (n, samples)):
+        raise ValueError
+    return max(n, samples), out, h + top + bottom - rows + 1, w + left + right - columns + 1
+
+
+def _conv1x1(shapes: list[Shape], _) -> Shape:
+    n, _, h, w = shapes[0]
+    return n, shapes[1][0], h, w
+
+
+def _depthwise(shapes: list[Shape], attributes: dict) -> Shape:
+    (n, c, h, w), (*_, rows, columns) = shapes[:2]
+    grown = 2 * attributes.get("padding", 0) + 1
+    return n, c, h + grown - rows, w + grown - columns
+
+
+def _attention(shapes: list[Shape], attributes: dict) -> Shape:
+    """Only as stylegan2-pytorch has it: what a head sums up is a matrix of features by features."""
+    if attributes["heads"] != HEADS or any(shape[1] != HEADS * FEATURES for shape in shapes):
+        raise ValueError
+    return shapes[2]
+
+
+_ACTIVATION = {"act", "alpha", "gain", "clamp"}
+_OPERATORS: dict[str, tuple[Callable[[list[Shape], dict], Shape], set[str]]] = {
+    "BiasAct": (_first, _ACTIVATION),
+    "Blur2d": (_first, set()),
+    "ChannelNorm": (_first, {"eps"}),
+    "Conv1x1": (_conv1x1, _ACTIVATION),
+    "Dense": (_dense, _ACTIVATION | {"weight_gain", "bias_gain", "row", "shape"}),
+    "DepthwiseConv2d": (_depthwise, {"padding"}),
+    "LinearAttention": (_attention, {"heads", "q_scale", "k_scale", "out_scale"}),
+    "ModulatedConv2d": (_modulated, _ACTIVATION | {"padding", "demodulate", "style_offset"}),
+    "NoisePlane": (_plane, {"size"}),
+    "NormalizeLatent": (_first, {"kind"}),
+    "Pulse2Pulse": (_first, {"strides", "repetitions", "padding", "slope"}),
+    "Truncate": (_first, set()),
+    "UpsampleBilinear2d": (_upsampled, set()),
+}
+_RULES = {name: rule for name, (rule, _) in _OPERATORS.items()}
+_ATTRIBUTES = {name: attributes for name, (_, attributes) in _OPERATORS.items()}
