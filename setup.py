@@ -60,6 +60,7 @@ setup(
         "onnx>=1.15",
         "pillow>=11",
         "tqdm>=4.60",
+        "tomli>=2; python_version < '3.11'",  # the standard library has it from then on
         "deepfake-ecg==1.1.2",  # carries the published ECG weights; never imported
         *([] if NATIVE else ["numba>=0.60"]),
     ],
@@ -70,8 +71,10 @@ setup(
             for p in sorted((ROOT / "dsb_fast").rglob("__init__.py"))
         ),
         "dsb_fast.export",
+        "dsb_fast._models.cards",
     ],
     package_dir={"dsb_fast.export": "export"},
+    package_data={"dsb_fast._models.cards": ["*.toml"]},
     ext_modules=[Extension("dsb_fast._native", [])] if NATIVE else [],
     cmdclass={"build_ext": CMakeBuild},
 )

@@ -41,6 +41,10 @@ class MissingDependencyError(DsbError, ImportError):
     exit_status = 2
 
 
+class DownloadError(DsbError):
+    """Published weights could not be fetched: no network, a server that does not have them, a full disk."""
+
+
 class GenerationError(DsbError):
     """The work itself failed: a full disk, a network whose output is not a number."""
 

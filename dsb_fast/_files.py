@@ -39,15 +39,21 @@ def sha256_of(path: str | os.PathLike) -> str:
     return digest.hexdigest()
 
 
-def write_atomically(path: str | os.PathLike, data: bytes) -> None:
-    """Write ``data`` to ``path`` by way of a temporary name beside it. Raises OSError."""
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike):
+    """A temporary name beside ``path``; the file that was made there gets the name ``path`` if nothing was raised."""
     path = os.fspath(path)
     temporary = f"{path}.{os.getpid()}.{threading.get_ident()}.tmp"
     try:
-        with open(temporary, "wb") as file:
-            file.write(data)
+        yield temporary
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+def write_atomically(path: str | os.PathLike, data: bytes) -> None:
+    """Write ``data`` to ``path`` by way of a temporary name beside it. Raises OSError."""
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        file.write(data)

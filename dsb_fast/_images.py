@@ -52,10 +52,11 @@ def encode(
     The same bytes for the same version of Pillow and its libraries. Raises InputError for what ``format`` can't hold.
     """
     check_size(format, image.shape)
-    return _ENCODERS[format](_picture(image), mark, (first, count), quality, level)
+    return _ENCODERS[format](picture_of(image), mark, (first, count), quality, level)
 
 
-def _picture(image: np.ndarray):
+def picture_of(image: np.ndarray):
+    """A Pillow image of uint8 [H, W, 3|4]. Raises InputError for another type."""
     from PIL import Image
 
     if image.dtype != np.uint8:
@@ -73,26 +74,27 @@ def _png(picture, mark, numbers, _quality, level) -> bytes:
             about.add_text(keyword, text)
         about.add_itxt("XML:com.adobe.xmp", mark.xmp(*numbers))
     strategy = zlib.Z_RLE if level == 1 else zlib.Z_DEFAULT_STRATEGY
-    return _saved(picture, "PNG", pnginfo=about, compress_level=level, compress_type=strategy)
+    return saved(picture, "PNG", pnginfo=about, compress_level=level, compress_type=strategy)
 
 
 def _jpg(picture, mark, numbers, quality, _level) -> bytes:
     packet = {"xmp": mark.xmp(*numbers)} if mark else {}
-    return _saved(picture, "JPEG", quality=JPEG_QUALITY if quality is None else quality, subsampling=0, **packet)
+    return saved(picture, "JPEG", quality=JPEG_QUALITY if quality is None else quality, subsampling=0, **packet)
 
 
 def _webp(picture, mark, numbers, quality, _level) -> bytes:
     packet = {"xmp": mark.xmp(*numbers)} if mark else {}
     if quality is None:  # exact keeps the colours below full transparency; more effort than 1 costs more than it saves
-        return _saved(picture, "WEBP", lossless=True, exact=True, quality=20, method=1, **packet)
-    return _saved(picture, "WEBP", quality=quality, exact=True, method=2, **packet)
+        return saved(picture, "WEBP", lossless=True, exact=True, quality=20, method=1, **packet)
+    return saved(picture, "WEBP", quality=quality, exact=True, method=2, **packet)
 
 
 _ENCODERS = {"png": _png, "jpg": _jpg, "webp": _webp}
 _NAMES = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}
 
 
-def _saved(picture, name: str, **options) -> bytes:
+def saved(picture, name: str, **options) -> bytes:
+    """The bytes of the file that Pillow makes of ``picture``; ``name`` and ``options`` as Pillow has them."""
     file = io.BytesIO()
     picture.save(file, name, **options)
     return file.getvalue()
@@ -128,6 +130,15 @@ def encoder_versions(format: str) -> dict[str, str]:
     else:
         versions["libwebp"] = str(features.version_module("webp"))
     return versions
+
+
+def on_white(frame: np.ndarray) -> np.ndarray:
+    """uint8 [H, W, 3] of [H, W, 3|4]: transparent values mixed with white, rounded."""
+    if frame.shape[2] == 3:
+        return frame
+    alpha = frame[:, :, 3:].astype(np.uint16)
+    mixed = frame[:, :, :3] * alpha + 255 * (255 - alpha)
+    return ((mixed + 127) // 255).astype(np.uint8)
 
 
 def make_grid(images: np.ndarray, nrow: int = 8, padding: int = 2) -> np.ndarray:

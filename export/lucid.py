@@ -123,7 +123,7 @@ def from_tree(tree: Any, config: Mapping[str, Any] | None = None, options: Mappi
     shapes = _read_shapes(parts, wrong)
     generators = {name: shape for name, shape in shapes.items() if isinstance(shape, GeneratorShape)}
     mappings = {name: shape for name, shape in shapes.items() if isinstance(shape, MappingShape)}
-    wrong += _disagreements(parts, generators, mappings)
+    wrong += _disagreements(generators, mappings)
     lr_mlp, is_assumed, contradictory = claims.lr_mlp()
     wrong += contradictory
     assumed = ["lr_mlp"] if is_assumed else []
@@ -163,11 +163,12 @@ def _read_shapes(parts: Mapping[str, Mapping[str, Tensor]], wrong: list[str]) ->
                 wrong.append(f"{part}.{name} is missing")
             elif found[name] != shape:
                 wrong.append(f"{part}.{name} is {list(found[name])}, needs {list(shape)}")
-        wrong += [f"{shown(f'{part}.{name}')} is not part of such a network" for name in found.keys() - expected]
+        extra = (f"{part}.{name}" for name in found if name not in expected)
+        wrong += [f"{shown(name)} is not part of such a network" for name in extra]
     return shapes
 
 
-def _disagreements(parts, generators: dict[str, GeneratorShape], mappings: dict[str, MappingShape]) -> list[str]:
+def _disagreements(generators: dict[str, GeneratorShape], mappings: dict[str, MappingShape]) -> list[str]:
     """How the networks differ from the first of them."""
     wrong = []
     for group in (generators, mappings):

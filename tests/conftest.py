@@ -28,8 +28,9 @@ def pytest_configure(config):
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory):
-    """Graphs are cached where no other run sees them."""
+    """Graphs are cached where no other run sees them, and nothing is fetched from anywhere."""
     os.environ["DSB_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["DSB_OFFLINE"] = "1"
     yield
 
 

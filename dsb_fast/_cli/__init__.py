@@ -14,6 +14,7 @@ COMMANDS = {
     "export": "write a model as an ONNX file",
     "verify": "check a dataset against its manifest",
     "convert": "turn 8-lead ECG files into 12 leads, or into another format",
+    "interpolate": "an animation of a way through an image network's latents",
     "plot": "draw ECGs on ECG paper",
     "list": "the registered models, by category",
     "info": "a model's card",
@@ -29,7 +30,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _help() -> str:
-    lines = [f"  {name:10} {text}" for name, text in COMMANDS.items()]
+    lines = [f"  {name:11} {text}" for name, text in COMMANDS.items()]
     return "usage: dsb-fast COMMAND [options]\n\n" + "\n".join(lines) + "\n\ndsb-fast COMMAND --help tells the rest.\n"
 
 

@@ -43,12 +43,15 @@ def load_model(args, quiet: bool = False):
 
 
 def progress_bar(quiet: bool, unit: str) -> Callable[[int, int], None] | None:
-    """A bar with rate and time left on standard error; None if that is no terminal or the user wants quiet."""
+    """A bar with rate and time left on standard error; None if that is no terminal or the user wants quiet.
+
+    ``unit`` "B" counts bytes, in kB and MB.
+    """
     if quiet or not sys.stderr.isatty():
         return None
     from tqdm import tqdm
 
-    bar = tqdm(unit=unit, file=sys.stderr, dynamic_ncols=True, smoothing=0.05)
+    bar = tqdm(unit=unit, unit_scale=unit == "B", file=sys.stderr, dynamic_ncols=True, smoothing=0.05)
 
     def show(done: int, of: int) -> None:
         if bar.total is None:

@@ -1,4 +1,4 @@
-"""A model's card: shapes, units, leads, licence, citation, weights, and what would run it here."""
+"""A model's card: shapes, units, licence, citation, weights. Of a file, or with --device, also what runs it here."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ def add_arguments(parser) -> None:
 
 def run(args) -> int:
     """Run the subcommand."""
-    from .common import load_model
-
-    info = load_model(args, quiet=True).info
+    info = _info(args)
     if args.json:
         sys.stdout.write(json.dumps(info, indent=1) + "\n")
         return 0
@@ -26,3 +24,18 @@ def run(args) -> int:
         text = value if isinstance(value, str) else json.dumps(value)
         sys.stdout.write(f"{key:17} {text}\n")
     return 0
+
+
+def _info(args) -> dict:
+    """The card alone for a registered model, unless the command line asks for more than the card has."""
+    from .._models import REGISTERED
+    from .common import load_model
+
+    asked = args.checkpoint or args.card or getattr(args, "network", None)
+    if args.model not in REGISTERED or asked or (args.device, args.precision) != ("auto", "fp32"):
+        return load_model(args, quiet=True).info
+    from .._models.weights import place, present
+
+    card = REGISTERED[args.model]
+    fetched = {} if card.weights.url is None else {"fetched_to": place(card)}
+    return {**card.info(), **fetched, "checkpoint": present(card)}

@@ -1,32 +1,18 @@
-"""The registered models, by category. One card a model; importing this costs nothing."""
+"""The registered models, by category. Importing this costs nothing; the cards are read when they are asked for."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from .card import CATEGORIES, Card
+from .registry import REGISTERED
 
-CATEGORIES = (
-    "cardiovascular", "digestive", "endocrine", "integumentary", "lymphatic", "muscular", "nervous", "urinary",
-    "reproductive", "respiratory", "skeletal",
-)  # fmt: skip
+__all__ = ["CATEGORIES", "REGISTERED", "Card", "by_category", "in_category"]
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A registered model."""
-
-    name: str
-    title: str
-
-
-REGISTERED = {
-    entry.name: entry
-    for entry in (
-        Entry("cardiovascular.ecg", "8-lead 10-second ECG, Pulse2Pulse"),
-        Entry("digestive.gitract", "Gastrointestinal tract image, StyleGAN2"),
-    )
-}
+def in_category(category: str) -> list[str]:
+    """Names of the registered models of a category of the body, those that other packages add among them."""
+    return [name for name in REGISTERED if name.startswith(category + ".")]
 
 
 def by_category() -> dict[str, list[str]]:
     """Every category with the names of its models, also the empty ones."""
-    return {c: [name for name in REGISTERED if name.startswith(c + ".")] for c in CATEGORIES}
+    return {category: in_category(category) for category in CATEGORIES}

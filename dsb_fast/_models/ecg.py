@@ -10,15 +10,10 @@ import numpy as np
 
 from .. import _kernels, leads, random
 from .._errors import GenerationError, InputError
+from . import registry
 
 NAME = "cardiovascular.ecg"
-CITATION = (
-    "Thambawita V, Isaksen JL, Hicks SA, et al. DeepFake electrocardiograms using generative adversarial networks are "
-    "the beginning of the end for privacy issues in medicine. Scientific Reports 11, 21896 (2021). "
-    "https://doi.org/10.1038/s41598-021-01295-2"
-)
 _MICROVOLT_PER_UNIT = {"uV": 1, "mV": 1000}
-_UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
@@ -30,14 +25,14 @@ class EcgCard:
     """
 
     leads: tuple[str, ...]
-    length: int = 5000
-    scale: float = 6000.0
-    unit: str = "uV"
-    sampling_rate_hz: float = 500.0
-    title: str = "Pulse2Pulse ECG generator, foreign checkpoint"
-    licence: str = _UNKNOWN
-    citation: str = _UNKNOWN
-    source: str = _UNKNOWN
+    length: int
+    scale: float
+    unit: str
+    sampling_rate_hz: float
+    title: str
+    licence: str
+    citation: str
+    source: str
     assumed: tuple[str, ...] = ()
 
     @property
@@ -51,12 +46,13 @@ class EcgCard:
         return self.length / self.sampling_rate_hz
 
 
-PUBLISHED = EcgCard(
-    leads=leads.LEADS_8,
-    title="8-lead 10-second ECG, Pulse2Pulse",
-    licence="MIT",
-    citation=CITATION,
-    source="g_stat.pt of the Python package deepfake-ecg 1.1.2",
+PUBLISHED = EcgCard(**registry.find(NAME).values())
+_FOREIGN = replace(
+    PUBLISHED,
+    title="Pulse2Pulse ECG generator, foreign checkpoint",
+    licence="unknown",
+    citation="unknown",
+    source="unknown",
 )
 
 
@@ -111,7 +107,7 @@ def foreign_card(values: dict, channels: int) -> EcgCard:
     else:
         raise InputError("model card: leads must be a list of names")
     assumed = tuple(key for key in _SAID if key not in values or (key == "leads" and channels not in (8, 12)))
-    return _check(replace(EcgCard(leads=values["leads"]), **values, assumed=assumed), channels)
+    return _check(replace(_FOREIGN, **values, assumed=assumed), channels)
 
 
 def card_values(parts: list[str] | None) -> dict:
@@ -154,13 +150,13 @@ class EcgOptions:
 class EcgModel:
     """Noise in, microvolts out: what the bulk engine and :class:`dsb_fast.Generator` know of the ECG network."""
 
-    name = NAME
     default_format = "asc"
     noise_stream = 0
     dtype = np.int16
 
-    def __init__(self, source):
+    def __init__(self, source, name: str = NAME):
         self.source = source
+        self.name = name
         self.card = source.card
         self.key = self.card.length  # of the source's graph that makes samples
 
@@ -178,7 +174,7 @@ class EcgModel:
         native = len(self.card.leads)
         wanted = given.pop("leads", None)
         if given:
-            raise InputError(f"{NAME}: no option is called {', '.join(sorted(given))}; there is leads")
+            raise InputError(f"{self.name}: no option is called {', '.join(sorted(given))}; there is leads")
         allowed = (8, 12) if self.card.leads == leads.LEADS_8 else (native,)
         if wanted is None:
             wanted = native
@@ -223,7 +219,7 @@ class EcgModel:
         signal_uv = np.empty(signal.shape, np.int16)
         if not _kernels.microvolt(signal, self.card.microvolt_scale, signal_uv):
             raise GenerationError(
-                f"{NAME}: the network's output has values that are not numbers; the weights are unusable"
+                f"{self.name}: the network's output has values that are not numbers; the weights are unusable"
             )
         return self._leads(signal_uv, options)
 
@@ -242,7 +238,7 @@ class EcgModel:
         unknown = sorted(set(given) - {"noise"})
         if unknown or "noise" not in given:
             raise InputError(
-                f"run: {NAME} takes exactly one input, noise" + (f", not {', '.join(unknown)}" if unknown else "")
+                f"run: {self.name} takes exactly one input, noise" + (f", not {', '.join(unknown)}" if unknown else "")
             )
         noise = np.asarray(given["noise"])
         channels = len(self.card.leads)
@@ -256,8 +252,8 @@ class EcgModel:
         """The model card as a plain dictionary."""
         card = self.card
         return {
-            "model": NAME,
-            "category": NAME.partition(".")[0],
+            "model": self.name,
+            "category": self.name.partition(".")[0],
             "title": card.title,
             "synthetic": True,
             "inputs": {

@@ -7,29 +7,23 @@ import os
 import threading
 from dataclasses import asdict, replace
 from functools import cached_property
-from importlib.util import find_spec
 from typing import NamedTuple
 
 import numpy as np
 
 from .. import _cache, _files
 from .._errors import CheckpointError, InputError, ModelError
+from . import registry
+from .card import Card
 from .ecg import NAME, PUBLISHED, EcgCard, foreign_card, read_card
+from .weights import weights_of
 
-PUBLISHED_SHA256 = "676619cb3b81ed637e5ef93fabd591220d047bc4f5e199ffce930a3affb05cba"
+PUBLISHED_SHA256 = registry.find(NAME).weights.sha256
 
 
 def published_checkpoint() -> str:
     """Path of g_stat.pt in the installed package deepfake-ecg, which is not imported."""
-    spec = find_spec("deepfakeecg")
-    places = list(spec.submodule_search_locations or []) if spec else []
-    for place in places:
-        path = os.path.join(place, "checkpoints", "g_stat.pt")
-        if os.path.isfile(path):
-            return path
-    raise ModelError(
-        f"{NAME}: its weights are not here; pip install deepfake-ecg==1.1.2 brings them, or give --checkpoint"
-    )
+    return weights_of(registry.find(NAME))
 
 
 class _Digest(threading.Thread):
@@ -215,3 +209,20 @@ def open_source(path: str | None, values: dict | None = None, tree: tuple | None
         return ExportedGraph(path, _files.read_regular(path))
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {str(error).removeprefix(path + ': ')}") from None
+
+
+def open_registered(
+    card: Card, checkpoint: str | None = None, values: dict | None = None
+) -> Checkpoint | ExportedGraph:
+    """The weights of a registered Pulse2Pulse model, or ``checkpoint`` in their place, as :func:`open_source` does.
+
+    Raises ModelError for a model of another loader.
+    """
+    if card.loader != "pulse2pulse":
+        raise ModelError(f"{card.name}: this version of dsb_fast has no loader {card.loader}")
+    if card.name == NAME or checkpoint is not None:
+        return open_source(checkpoint, values)
+    path = weights_of(card)
+    if path.lower().endswith(".onnx"):
+        return open_source(path, values)
+    return Checkpoint(path, {**card.values(), **(values or {})}, published=False)

@@ -8,12 +8,13 @@ from .. import _files
 from .._errors import CheckpointError, InputError, ModelError
 from . import REGISTERED, ecg
 from .ecg import EcgModel
-from .ecg_source import open_source
+from .ecg_source import open_registered, open_source
 from .stylegan2 import StyleGan2Model
-from .stylegan2_card import FOREIGN, GITRACT
+from .stylegan2_card import FOREIGN, SAID
 from .stylegan2_source import Checkpoint, ExportedGraph
+from .weights import weights_of
 
-_IMAGES = (GITRACT, FOREIGN)
+_IMAGES = "stylegan2"  # loader
 
 
 def open_model(name, checkpoint=None, values: dict | None = None, network: str | None = None):
@@ -24,8 +25,10 @@ def open_model(name, checkpoint=None, values: dict | None = None, network: str |
     InputError, each one line.
     """
     name, values = os.fspath(name), dict(values or {})
-    if name in REGISTERED or (name == FOREIGN and checkpoint is not None):
-        return _registered(name, None if checkpoint is None else os.fspath(checkpoint), values, network)
+    if checkpoint is not None and (name in REGISTERED or name == FOREIGN):
+        return _with_weights(name, os.fspath(checkpoint), values, network)
+    if name in REGISTERED:
+        return _registered(name, values, network)
     if not os.path.exists(name):
         raise ModelError(f"model: '{name}' is neither a registered model ({', '.join(REGISTERED)}) nor a file")
     if checkpoint is not None:
@@ -33,35 +36,50 @@ def open_model(name, checkpoint=None, values: dict | None = None, network: str |
     return _of_file(name, None, values, network)
 
 
-def _registered(name: str, checkpoint: str | None, values: dict, network: str | None):
-    if name == ecg.NAME:
-        return _ecg(network, checkpoint, values)
-    if checkpoint is None:
-        raise ModelError(f"{name}: its weights are not here; --checkpoint FILE names them (model_1000.pt)")
-    return _of_file(checkpoint, name, values, network)
+def _registered(name: str, values: dict, network: str | None):
+    """A registered model with the weights that its card names."""
+    card = REGISTERED[name]
+    if card.loader != _IMAGES:
+        _one_network(name, network)
+        return EcgModel(open_registered(card, None, values), name)
+    network = network or card.defaults.get("network")
+    return _of_file(weights_of(card), name, values, network, {**card.values(), **_truncation(card)})
 
 
-def _ecg(network: str | None, path: str | None, values: dict, tree=None) -> EcgModel:
+def _with_weights(name: str, checkpoint: str, values: dict, network: str | None):
+    """A registered model, or one of a family, with the weights that its user names."""
+    if name == FOREIGN:
+        return _of_file(checkpoint, name, values, network)
+    card = REGISTERED[name]
+    if card.loader != _IMAGES:
+        _one_network(name, network)
+        return EcgModel(open_registered(card, checkpoint, values), name)
+    said = {key: value for key, value in card.values().items() if key in (*SAID, "lr_mlp")}
+    return _of_file(checkpoint, name, values, network, {**said, **_truncation(card)})
+
+
+def _truncation(card) -> dict:
+    return {"truncation": card.defaults["truncation"]} if "truncation" in card.defaults else {}
+
+
+def _one_network(name: str, network: str | None) -> None:
     if network is not None:
-        raise InputError(f"network: {network!r}; {ecg.NAME} has one network, StyleGAN2 models have two")
-    return EcgModel(open_source(path, values, tree))
+        raise InputError(f"network: {network!r}; {name} has one network, StyleGAN2 models have two")
 
 
-def _of_file(path: str, name: str | None, values: dict, network: str | None):
+def _of_file(path: str, name: str | None, values: dict, network: str | None, defaults: dict | None = None):
     """The model in a file or folder: of any kind without ``name``, else an image model of that name."""
     if path.lower().endswith(".onnx") and not os.path.isdir(path):
         return _exported(path, name, values, network)
-    from ..export import lucid, torch_file
+    from ..export import lucid
 
     place = lucid.find_checkpoint(path)
     card = place[0] + ".card.json"
     said = {**ecg.read_card(card), **values} if os.path.isfile(card) else values
-    source = Checkpoint(name or FOREIGN, place, said, network)
-    if not source.facts_are_cached():
-        tree = torch_file.load(place[0])
-        if name is None and not lucid.looks_like(tree[0]):
-            return _ecg(network, place[0], values, tree)
-        source = Checkpoint(name or FOREIGN, place, said, network, tree)
+    source = Checkpoint(name or FOREIGN, place, said, network, defaults or {})
+    if name is None and not source.facts_are_cached() and not lucid.looks_like(source.tree[0]):
+        _one_network(ecg.NAME, network)
+        return EcgModel(open_source(place[0], values, source.tree))
     return StyleGan2Model(source)
 
 
@@ -70,14 +88,19 @@ def _exported(path: str, name: str | None, values: dict, network: str | None):
         raise InputError(f"{path}: an exported file carries its own model card; export again to change it")
     data = _files.read_regular(path)
     model = _model_property(data)
-    if name is None and model not in _IMAGES:
-        return _ecg(network, path, values)
+    if name is None and not _is_image(model):
+        _one_network(ecg.NAME, network)
+        return EcgModel(open_source(path))
     if name not in (None, model):
         raise CheckpointError(f"{path}: it is no graph of {name}" + (f" but of {model[:60]!r}" if model else ""))
     try:
         return StyleGan2Model(ExportedGraph(path, data, network))
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
+
+
+def _is_image(model: str) -> bool:
+    return model == FOREIGN or (model in REGISTERED and REGISTERED[model].loader == _IMAGES)
 
 
 def _model_property(data: bytes) -> str:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields
 
 from .._errors import InputError
 
-GITRACT = "digestive.gitract"
 FOREIGN = "stylegan2-pytorch"  # what a network is called that is no registered model
 NETWORKS = ("ema", "plain")
 
@@ -39,15 +38,6 @@ class StyleGan2Card:
 
 
 SAID = ("truncation", "title", "licence", "citation", "source")  # entries that the file itself says nothing of
-# digestive.gitract in the words of its makers; its sizes are read off the checkpoint
-GITRACT_SAYS = {
-    "truncation": 0.75,
-    "title": "Gastrointestinal tract image, StyleGAN2",
-    "licence": "MIT",
-    "citation": "Thambawita V, et al. DeepSynthBody: the beginning of the end for data deficiency in medicine (2021). "
-    "https://github.com/vlbthambawita/deepsynth-gitract",
-    "source": "model_1000.pt of release checkpoints-v1.0 of github.com/vlbthambawita/deepsynth-gitract",
-}
 
 
 def check_card(values: dict) -> StyleGan2Card:

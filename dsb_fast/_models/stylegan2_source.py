@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import _cache, _files
 from .._errors import CheckpointError, InputError, ModelError
-from .stylegan2_card import GITRACT, GITRACT_SAYS, NETWORKS, SAID, StyleGan2Card, check_card
+from .stylegan2_card import NETWORKS, SAID, StyleGan2Card, check_card
 
 PARTS = ("whole", "mapping", "synthesis")
 
@@ -18,26 +18,25 @@ PARTS = ("whole", "mapping", "synthesis")
 class Checkpoint:
     """A checkpoint of stylegan2-pytorch, known by its digest. It is parsed only when something of it is not cached.
 
-    ``network`` is "ema" (the averaged one) or "plain"; ``values`` are what the file does not say: card entries and
-    options of :func:`dsb_fast.export.lucid.from_tree`. ``tree`` is the file's object tree and its digest where it was
-    read already.
+    ``place`` is the path of the file and that of its ``.config.json`` or None; ``network`` is "ema" (the averaged one)
+    or "plain". ``values`` are what the file does not say: card entries and options of
+    :func:`dsb_fast.export.lucid.from_tree`. They win over ``defaults``, whose options lose to a ``.config.json``, too.
     """
 
     offers = ("graph",)
     parts = PARTS
 
-    def __init__(
-        self, name: str, place: tuple[str, str | None], values: dict, network: str | None, tree: tuple | None = None
-    ):
+    def __init__(self, name: str, place: tuple[str, str | None], values: dict, network: str | None, defaults: dict):
         self.name, self.network = name, network or "ema"
         if self.network not in NETWORKS:
             raise InputError(f"network: {self.network!r}; there are {', '.join(NETWORKS)}")
         self.path, self._config_path = place
         self.said = json.loads(json.dumps(values, default=str))  # as a manifest has it, to load the file again
-        says = {**GITRACT_SAYS, **values} if name == GITRACT else values
+        says = {**defaults, **values}
         self._words = {key: value for key, value in says.items() if key in SAID}
-        self._options = {key: value for key, value in values.items() if key not in SAID}
-        self._tree, self.weights_sha256 = tree or (None, _files.sha256_of(self.path))
+        says = values if self._config_path else says
+        self._options = {key: value for key, value in says.items() if key not in SAID}
+        self.weights_sha256 = _files.sha256_of(self.path)
 
     def confirm(self) -> None:
         """The digest was taken when it was opened."""
@@ -50,19 +49,26 @@ class Checkpoint:
         return lucid_config.read(self._config_path) if self._config_path else None
 
     @cached_property
+    def tree(self) -> tuple[object, str]:
+        """The file's object tree, and its digest. Raises CheckpointError."""
+        from ..export import torch_file
+
+        tree, digest = torch_file.load(self.path)
+        if digest != self.weights_sha256:
+            raise CheckpointError(f"{self.path}: the file has changed since it was loaded; load it again")
+        return tree, digest
+
+    @cached_property
     def lucid(self):
         """The parsed and checked file. Raises CheckpointError, one line that names all that is wrong."""
-        from ..export import lucid, torch_file
+        from ..export import lucid
 
-        tree, self._tree = self._tree, None
-        if tree is None:
-            tree, digest = torch_file.load(self.path)
-            if digest != self.weights_sha256:
-                raise CheckpointError(f"{self.path}: the file has changed since it was loaded; load it again")
         try:
-            return lucid.from_tree(tree, self._config, self._options)
+            return lucid.from_tree(self.tree[0], self._config, self._options)
         except CheckpointError as error:
             raise CheckpointError(f"{self.path}: {error}") from None
+        finally:
+            self.__dict__.pop("tree", None)  # the networks have the numbers
 
     def facts_are_cached(self) -> bool:
         """Whether this file was read before, and found to be what it should be."""
@@ -125,8 +131,11 @@ class Checkpoint:
         return _cache.graph(key, lambda: self.build(part, flavour))
 
     def flavour(self, able: tuple[str, ...]) -> str:
-        """The portable one: ONNX Runtime's own float32 image convolutions are the faster ones."""
-        return able[0]
+        """The portable one where it runs: ONNX Runtime's float32 image convolutions are 24 times as fast as ours.
+
+        An exported fused file is the way to the fused one.
+        """
+        return "portable" if "portable" in able else able[0]
 
     def export(self, path: str, flavour: str = "portable", part: str = "whole") -> None:
         """Write the graph of ``part``, weights inside, to ``path``."""
@@ -147,31 +156,35 @@ def _builders(flavour: str) -> dict:
 
 
 class ExportedGraph:
-    """An exported ONNX file: a graph, whole or a part, and its card in one."""
+    """An exported ONNX file: the whole network, of which the parts can be had, or one part, and its card."""
 
     offers = ("graph",)
 
     def __init__(self, path: str, data: bytes, network: str | None):
-        from ..export import onnx_file
+        from ..export import lucid_parts, onnx_file
 
         self.path, self.said = path, {}
-        properties, values, *_ = onnx_file.check(data)
-        self.name, self.weights_sha256 = properties["model"], properties["weights_sha256"]
-        self._flavour = properties["flavour"]
-        self._graph = _cache.Graph(data, properties["graph_sha256"])
-        part = values.pop("part", None)
+        found = onnx_file.check(data)
+        self.name, self.weights_sha256 = found.properties["model"], found.properties["weights_sha256"]
+        self._flavour = found.properties["flavour"]
+        self._graph = _cache.Graph(data, found.properties["graph_sha256"])
+        part = found.card.pop("part", None)
         if part == "fidelity":
             raise CheckpointError("it was exported for torch-fidelity, which runs it; export without --fidelity")
         if part not in PARTS:
             raise CheckpointError(f"its model card does not say which part of {self.name} it is")
         try:
-            self.card = check_card(values)
+            self.card = check_card(found.card)
         except InputError as error:
             raise CheckpointError(str(error)) from None
+        if {**found.inputs, **found.outputs} != _ports(self.card, part):
+            raise CheckpointError("its model card does not fit the inputs and outputs of its graph")
         if network not in (None, self.card.network):
-            raise InputError(f"{path}: network: it is the {self.card.network} network; export {network} from the file")
-        self.parts = (part,)
-        self._mean = _fitting(data, self.card, part)
+            raise InputError(f"network: {path} is the {self.card.network} one; {network} is in the checkpoint")
+        self.parts = PARTS if part == "whole" else (part,)
+        self._mean = lucid_parts.mean_style(found.model) if part == "whole" else None
+        if self._mean is not None and self._mean.shape != (self.card.latent_dim,):
+            raise CheckpointError(f"its mean_style is {list(self._mean.shape)}, needs [{self.card.latent_dim}]")
 
     def confirm(self) -> None:
         """Checked when it was opened."""
@@ -187,9 +200,19 @@ class ExportedGraph:
         """The file's own, whatever a backend runs."""
         return self._flavour
 
+    @cached_property
+    def _cut(self) -> dict[str, _cache.Graph]:
+        """Mapping and synthesis out of the whole network."""
+        import onnx
+
+        from ..export import lucid_parts, onnx_file
+
+        parts = lucid_parts.parts(onnx.load_model_from_string(self._graph.model))
+        return {p: _cache.Graph(*onnx_file.serialise(m, {})) for p, m in zip(PARTS[1:], parts, strict=True)}
+
     def graph(self, part: str, flavour: str) -> _cache.Graph:
-        """The file's bytes."""
-        return self._graph
+        """The file's bytes, or the part cut out of them."""
+        return self._graph if part == self.parts[0] else self._cut[part]
 
     def export(self, path: str, flavour: str | None = None, part: str = "whole") -> None:
         """Write the graph to ``path``. Raises InputError for another flavour or part than the file's."""
@@ -200,25 +223,12 @@ class ExportedGraph:
         _files.write_atomically(path, self._graph.model)
 
 
-def _fitting(data: bytes, card: StyleGan2Card, part: str) -> np.ndarray | None:
-    """The mean style in a graph, where it has one. Raises CheckpointError if its inputs are not those of the card."""
-    import onnx
-
-    graph = onnx.load_model_from_string(data).graph
-    ports = (*graph.input, *graph.output)
-    found = {port.name: [d.dim_value for d in port.type.tensor_type.shape.dim[1:]] for port in ports}
-    size, latent = card.image_size, card.latent_dim
-    inputs = {"z": [latent]} if part != "synthesis" else {"w": [card.blocks, latent]}
-    expected = {**inputs, "w": [latent]} if part == "mapping" else {**inputs, "noise": [size] * 2}
-    if part != "mapping":
-        expected["image"] = [card.channels, size, size]
-    if part == "whole":
-        expected["truncation_psi"] = []
-    if found != expected:
-        raise CheckpointError("its model card does not fit the inputs and outputs of its graph")
-    if part != "whole":
-        return None
-    means = [onnx.numpy_helper.to_array(t) for t in graph.initializer if t.name == "mean_style"]
-    if len(means) != 1 or means[0].shape != (latent,) or means[0].dtype != np.float32:
-        raise CheckpointError(f"it has no constant mean_style of {latent} values")
-    return means[0]
+def _ports(card: StyleGan2Card, part: str) -> dict[str, tuple[int, ...]]:
+    """The inputs and outputs of a part, with the shape of one sample."""
+    noise, image = (card.image_size,) * 2, (card.channels, card.image_size, card.image_size)
+    z, w = (card.latent_dim,), (card.blocks, card.latent_dim)
+    return {
+        "whole": {"z": z, "noise": noise, "truncation_psi": (), "image": image},
+        "mapping": {"z": z, "w": z},
+        "synthesis": {"w": w, "noise": noise, "image": image},
+    }[part]

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from dsb_fast.export import lucid
-from references import lucid_generator, philox
 
 from dsb_fast import _kernels
 from dsb_fast._generator import Generator
 from dsb_fast._library import has_library
 from dsb_fast._models.opening import open_model
+from references import lucid_generator, philox
 
 NAMES = ("attn64", "fmap32", "plain32", "rgba_noconst32", "v190_attn32")
-FLAVOURS = ("fused",)
+FLAVOURS = ("portable", "fused") if has_library() and _kernels.native else ("portable",)
 
 
 def folder(data: Path, name: str) -> Path:
@@ -58,7 +59,7 @@ def samples(path, seed: int, numbers, truncation: float, mixing: bool = False, n
     w = np.repeat(drawn(0)[:, None], blocks, axis=1)
     if mixing:
         w[:, blocks // 2 :] = drawn(2)[:, None]
-    w = mean_style(checkpoint) * (1 - truncation) + truncation * w
+    w = mean_style(path) * (1 - truncation) + truncation * w
     noise = np.stack([philox.uniform(seed, i, 1, size * size, 0, 1).reshape(size, size, 1) for i in numbers])
     weights = {name: values.astype(np.float64) for name, values in tensors.generator.items()}
     image = lucid_generator.synthesis(lucid_generator.operators("torch"), weights, w, noise.astype(np.float64))
@@ -66,7 +67,9 @@ def samples(path, seed: int, numbers, truncation: float, mixing: bool = False, n
     return (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8).transpose(0, 2, 3, 1)
 
 
-def mean_style(checkpoint) -> np.ndarray:
+@cache
+def mean_style(path) -> np.ndarray:
     """The mean of the plain mapping network's first 2000 styles of seed 0, stream 3, float64 [D]."""
+    checkpoint, _ = lucid.load(path)
     z = np.stack([philox.normal(0, i, 3, checkpoint.latent_dim) for i in range(2000)])
     return styles(checkpoint.networks["plain"].mapping, z, checkpoint.lr_mlp).mean(0)

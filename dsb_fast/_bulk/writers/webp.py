@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .image import ImageFormat
 
-_TOLERANCE = 10.0  # grey levels; 6 were measured with one value in 200 moved by 1, since blocks choose how they are coded
+_TOLERANCE = 10.0  # grey levels; 6 were measured as for jpg, since every block chooses how it is coded
 
 
 class WebpFormat(ImageFormat):
