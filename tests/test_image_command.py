@@ -22,7 +22,7 @@ def rgba(data):
     return images.folder(data, "rgba_noconst32")
 
 
-def test_generate_verify_and_again(command, rgba, tmp_path):
+def test_generate_verify_and_again(command, one_line, rgba, tmp_path):
     arguments = ("generate", rgba, "-n", 5, "-o", "d", "--seed", 9, "--format", "npy", "--truncation", 0.6, "--mixing")
     done = command(*arguments, "--network", "plain", "--shard-size", 3, check=0)
     assert done.stdout == "" and done.stderr == ""
@@ -36,6 +36,7 @@ def test_generate_verify_and_again(command, rgba, tmp_path):
     assert (stored == expected).all()
     done = command("verify", "d", "--sample", 2, "--checkpoint", rgba, check=0)
     assert "5 samples" in done.stdout and "2 made again" in done.stdout
+    assert "--checkpoint" in one_line(command("verify", "d", "--sample", 2), 2)
     assert "finished already" in command(*arguments, "--network", "plain", "--shard-size", 3, check=0).stderr
     assert command(*arguments, "--shard-size", 3).returncode == 2  # another network
 

@@ -170,6 +170,7 @@ Z, NOISE, W = np.zeros((2, 48)), np.zeros((2, 32, 32)), np.zeros((2, 4, 48))
         ({"z": Z[0], "noise": NOISE}, r"z is \[48\], needs \[N, 48\]"),
         ({"z": Z[:, 1:], "noise": NOISE}, r"z is \[2, 47\]"), ({"z": Z, "noise": NOISE[..., None]}, "noise is"),
         ({"z": Z, "noise": NOISE[:1]}, "noise is for 1 samples, z for 2"),
+        ({"z": Z[:0], "noise": NOISE[:0]}, r"z is \[0, 48\]; it needs one sample"),
         ({"z": Z.astype(str), "noise": NOISE}, "z is <U"), ({"z": Z + 1j, "noise": NOISE}, "z is complex"),
         ({"z": Z, "noise": NOISE, "truncation_psi": [1.0]}, "truncation_psi is .* a single number"),
     ],

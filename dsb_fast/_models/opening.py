@@ -29,6 +29,8 @@ def open_model(name, checkpoint=None, values: dict | None = None, network: str |
         return _with_weights(name, os.fspath(checkpoint), values, network)
     if name in REGISTERED:
         return _registered(name, values, network)
+    if name == FOREIGN and not os.path.exists(name):
+        raise ModelError(f"{name}: its weights are in a file of your own; --checkpoint names it")
     if not os.path.exists(name):
         raise ModelError(f"model: '{name}' is neither a registered model ({', '.join(REGISTERED)}) nor a file")
     if checkpoint is not None:

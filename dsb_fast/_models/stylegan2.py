@@ -6,6 +6,7 @@ stylegan2_card.py has the facts of a network, stylegan2_source.py its weights.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from .stylegan2_source import PARTS
 
 LATENTS, NOISE, SECOND_LATENTS = 0, 1, 2  # streams
 # Above, a batch costs memory and is no faster: the 128 x 128 network made 52 images a second one by one, 50 by eights.
-_PIXELS_A_CALL = {"cpu": 128 * 128, "openvino": 128 * 128, "cuda": 64 * 128 * 128}
+_PIXELS_A_CALL, _PIXELS_ON_CUDA = 128 * 128, 64 * 128 * 128
 _REFUSED = {
     "label": "a stylegan2-pytorch network is not conditional, it has no labels",
     "truncation_cutoff": "a stylegan2-pytorch network truncates the styles of all blocks alike",
@@ -67,7 +68,7 @@ class StyleGan2Model:
 
     def _truncation(self, given: dict) -> float:
         truncation = given.get("truncation", self.card.truncation)
-        if isinstance(truncation, bool) or not isinstance(truncation, (int, float, np.floating)):
+        if isinstance(truncation, bool) or not isinstance(truncation, Real):
             raise InputError(f"truncation: {truncation!r}; it is a number, 1 for none, 0 for the mean style")
         if not abs(truncation) < 1e6:  # the styles are float32
             raise InputError(f"truncation: {truncation}; it must be a number of ordinary size")
@@ -79,7 +80,8 @@ class StyleGan2Model:
 
     def batch_size(self, backend) -> int:
         """The backend's own, or less where images are large."""
-        return max(1, min(backend.batch_size, _PIXELS_A_CALL[backend.device] // self.card.image_size**2))
+        pixels = _PIXELS_ON_CUDA if backend.device == "cuda" else _PIXELS_A_CALL
+        return max(1, min(backend.batch_size, pixels // self.card.image_size**2))
 
     def samples(self, backend_of, seed: int, start: int, count: int, options: StyleGan2Options) -> np.ndarray:
         """uint8 [count, height, width, channels]."""
@@ -239,8 +241,10 @@ def _array(name: str, value, shape: list) -> np.ndarray:
 
 
 def _of_one_batch(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """``arrays``, if those with a batch have the same. Raises InputError."""
+    """``arrays``, if those with a batch have the same, of one sample or more. Raises InputError."""
     (first, count), *others = [(name, len(array)) for name, array in arrays.items() if array.ndim]
+    if not count:
+        raise InputError(f"{first} is {list(arrays[first].shape)}; it needs one sample at least")
     for name, other in others:
         if other != count:
             raise InputError(f"{name} is for {other} samples, {first} for {count}; they must be as many")
