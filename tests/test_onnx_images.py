@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from random import Random
 
 import numpy as np
 import onnx
@@ -265,3 +266,40 @@ def test_an_image_graph_is_no_ecg(tmp_path, data):
         (tmp_path / "x.onnx").write_bytes(onnx_file.serialise(model, properties)[0])
         with pytest.raises(dsb_fast.CheckpointError, match=r"x\.onnx"):
             dsb_fast.load(tmp_path / "x.onnx", device="cpu")
+
+
+def _mutate(model, rng) -> None:
+    """One input, attribute, constant, size or operator changed at random."""
+    graph, node = model.graph, rng.choice(list(model.graph.node))
+    numbers = [0, -1, 2, 7, 1000, 65536, 2**31, -(2**40), 2**62]
+    what = rng.randrange(5)
+    if what == 0:
+        node.input[rng.randrange(len(node.input))] = rng.choice([n.output[0] for n in graph.node])
+    elif what == 1 and node.attribute:
+        name, number = rng.choice(list(node.attribute)).name, rng.choice(numbers)
+        _attribute(node, name, rng.choice([number, [number] * 4]))
+    elif what == 2:
+        tensor = rng.choice(list(graph.initializer))
+        if tensor.dims:
+            tensor.dims[rng.randrange(len(tensor.dims))] = rng.choice(numbers)
+    elif what == 3:
+        dims = rng.choice([*graph.input, *graph.output]).type.tensor_type.shape.dim
+        if dims:
+            dims[rng.randrange(len(dims))].dim_value = rng.choice(numbers)
+    else:
+        node.op_type = rng.choice(list(graph.node)).op_type
+
+
+@pytest.mark.parametrize(("name", "flavour"), [("v190_attn32", "portable"), ("attn64", "fused")])
+def test_whatever_is_changed_is_refused_in_one_line_or_in_proportion(data, name, flavour):
+    original, rng, refused = _graphs(data, name)[flavour, "lucid"], Random(0), 0
+    for _ in range(120):
+        model = onnx.ModelProto()
+        model.CopyFrom(original)
+        _mutate(model, rng)
+        try:
+            assert onnx_file.check(_file(model, flavour)).largest <= onnx_kinds.MAX_ELEMENTS
+        except dsb_fast.CheckpointError as error:
+            assert "\n" not in str(error)
+            refused += 1
+    assert refused > 60
