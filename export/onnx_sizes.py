@@ -18,8 +18,8 @@ Shape = tuple[int, ...]
 _BATCH = 64  # beside a batch of one: what grows faster than the batch shows here
 _SMALL = 64  # constants of fewer elements may be sizes and are kept for inference
 _MAX_TAPS, _MAX_ATTRIBUTE, _MAX_LIST = 64, 1 << 16, 16
-_SCALAR = {AttributeProto.INT: int, AttributeProto.FLOAT: float, AttributeProto.STRING: bytes}
-_LISTS = {AttributeProto.INTS: int, AttributeProto.FLOATS: float}
+_SCALARS = {AttributeProto.INT, AttributeProto.FLOAT, AttributeProto.STRING}
+_LISTS = {AttributeProto.INTS, AttributeProto.FLOATS}
 
 
 def check_sizes(model: onnx.ModelProto, kind: Kind) -> int:
@@ -31,21 +31,33 @@ def check_sizes(model: onnx.ModelProto, kind: Kind) -> int:
     for node in model.graph.node:
         _check_attributes(node)
     _check_weights(model.graph)
-    ends = [value.name for value in (*model.graph.input, *model.graph.output)]
-    largest = 0
-    for batch in (1, _BATCH):
-        shapes = _shapes(model, batch)
-        base = max(math.prod(shapes[name]) for name in ends)
-        limit = min(max(kind.growth * base, SMALL * batch), MAX_ELEMENTS * batch)
-        total, total_limit = 0, max(kind.total_growth * base, 16 * SMALL * batch)
-        for name in (*ends, *(name for node in model.graph.node for name in node.output)):
-            size = _elements(shapes.get(name))
-            total += size
-            if not 0 < size <= limit or total > total_limit:
-                raise CheckpointError(f"its tensor {name[:60]!r} has a size that is unknown or out of proportion")
-            largest = max(largest, size) if batch == 1 else largest
-        _check_ends(model.graph, shapes, batch)
-    return largest
+    alone, together = (_checked(model, kind, batch) for batch in (1, _BATCH))
+    for name, size in together.items():
+        if size > alone[name] * _BATCH:
+            raise _out_of_proportion(name)
+    return max(alone.values())
+
+
+def _checked(model: onnx.ModelProto, kind: Kind, batch: int) -> dict[str, int]:
+    """Elements of every tensor for that batch."""
+    shapes, ends = _shapes(model, batch), [value.name for value in (*model.graph.input, *model.graph.output)]
+    sizes = {name: _elements(shapes.get(name)) for node in model.graph.node for name in node.output}
+    sizes |= {name: _elements(shapes.get(name)) for name in ends}
+    base, total = max(sizes[name] for name in ends), 0
+    limit = min(max(kind.growth * base, SMALL * batch), MAX_ELEMENTS * batch)
+    total_limit = max(kind.total_growth * base, 16 * SMALL * batch)
+    for name, size in sizes.items():
+        total += size
+        if not 0 < size <= limit or total > total_limit:
+            raise _out_of_proportion(name)
+    for value in model.graph.output:
+        if shapes[value.name] != _given(value, batch):
+            raise CheckpointError(f"its output {value.name[:60]!r} has another size than its graph makes")
+    return sizes
+
+
+def _out_of_proportion(name: str) -> CheckpointError:
+    return CheckpointError(f"its tensor {name[:60]!r} has a size that is unknown or out of proportion")
 
 
 def _elements(shape: Shape | None) -> int:
@@ -55,20 +67,14 @@ def _elements(shape: Shape | None) -> int:
     return math.prod(shape)
 
 
-def _check_ends(graph: onnx.GraphProto, shapes: dict[str, Shape], batch: int) -> None:
-    """The outputs' sizes are computed ones; those that the file declares have to be the same."""
-    for value in graph.output:
-        declared = (batch, *(d.dim_value for d in value.type.tensor_type.shape.dim[1:]))
-        if shapes[value.name] != declared:
-            raise CheckpointError(f"its output {value.name[:60]!r} has another size than its graph makes")
-
-
 def _check_attributes(node: onnx.NodeProto) -> None:
     """No subgraphs or tensors, no numbers beyond what any layer of ours has."""
     for attribute in node.attribute:
-        values = [helper.get_attribute_value(attribute)] if attribute.type in _SCALAR else None
-        values = list(helper.get_attribute_value(attribute)) if attribute.type in _LISTS else values
-        if values is None or attribute.ref_attr_name or len(values) > _MAX_LIST:
+        if attribute.type not in _SCALARS | _LISTS or attribute.ref_attr_name:
+            raise _strange(node, attribute.name)
+        value = helper.get_attribute_value(attribute)
+        values = list(value) if attribute.type in _LISTS else [value]
+        if len(values) > _MAX_LIST:
             raise _strange(node, attribute.name)
         for value in values:
             finite = isinstance(value, bytes) or math.isfinite(value)
@@ -153,9 +159,9 @@ def _first(shapes: list[Shape], _) -> Shape:
 
 
 def _dense(shapes: list[Shape], attributes: dict) -> Shape:
-    out, _ = shapes[1]
+    out, length = shapes[1]
     made = tuple(attributes.get("shape", [out]))
-    if math.prod(made) != out or len(shapes[0]) not in (2, 3):
+    if math.prod(made) != out or shapes[0][-1] != length or len(shapes[0]) not in (2, 3):
         raise ValueError
     return (shapes[0][0], *made)
 
