@@ -83,5 +83,5 @@ def test_bfloat16_fails_the_acceptance_test_of_the_ecg_and_is_refused():
     error_uv = (rounded - _fused.compile_network(network).run(noise)) * 6000
     assert float((error_uv**2).mean() ** 0.5) > 0.5 and np.abs(error_uv).max() > 1000
     for device in ("auto", "cpu", "openvino"):
-        with pytest.raises(DeviceError, match="precision bf16: cardiovascular.ecg fails .*microvolts.*fp32 works"):
+        with pytest.raises(DeviceError, match=r"precision bf16: cardiovascular.ecg fails .*microvolts.*fp32 works"):
             dsb_fast.load("cardiovascular.ecg", device=device, precision="bf16")

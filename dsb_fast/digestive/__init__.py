@@ -2,7 +2,7 @@
 
 from .._models import in_category
 
-__all__ = ["models"]
+__all__ = ["gitract", "models"]
 
 
 def models() -> list[str]:
