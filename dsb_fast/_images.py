@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 
-from ._errors import InputError
+from ._errors import InputError, MissingDependencyError
 from ._synthetic import Mark
 
 MODES = {3: "RGB", 4: "RGBA"}
@@ -116,10 +116,15 @@ def decode(data: bytes, format: str, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def encoder_versions(format: str) -> dict[str, str]:
-    """What the bytes of a file depend on beside its pixels: Pillow and the library below it, with their versions."""
+    """What the bytes of a file depend on beside its pixels: Pillow and the library below it, with their versions.
+
+    Raises MissingDependencyError if Pillow can't write ``format``.
+    """
     import PIL
     from PIL import features
 
+    if not features.check({"png": "zlib"}.get(format, format)):
+        raise MissingDependencyError(f"format {format}: this Pillow is built without it; pip install pillow brings it")
     versions = {"pillow": PIL.__version__}
     if format == "png":
         faster = features.version_feature("zlib_ng") if "zlib_ng" in features.features else None

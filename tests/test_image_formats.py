@@ -283,3 +283,11 @@ def test_broken_manifests_are_refused(tmp_path, change):
     (tmp_path / "d/dataset.json").write_text(json.dumps({**manifest, **change}))
     with pytest.raises((dsb_fast.DatasetError, dsb_fast.VerificationError)):
         verify.verify_dataset(str(tmp_path / "d"))
+
+
+def test_pillow_without_a_codec_is_reported(tmp_path, monkeypatch):
+    monkeypatch.setattr("PIL.features.check", lambda name: name != "webp")
+    make(tmp_path / "a", format="jpg")
+    with pytest.raises(dsb_fast.MissingDependencyError, match="format webp"):
+        make(tmp_path / "b", format="webp")
+    assert not (tmp_path / "b").exists()

@@ -185,6 +185,8 @@ def test_generate_command_with_images(command, one_line, tmp_path, data):
     assert b"trainedAlgorithmicMedia" in (tmp_path / "d/0.png").read_bytes()
     command("generate", model, "-n", 2, "-o", "e", "--format", "webp", "--quality", 80, "--no-synthetic-mark", check=0)
     assert b"ynthetic" not in (tmp_path / "e/1.webp").read_bytes()
+    assert "--checkpoint" in one_line(command("verify", "d", "--sample", 2), 2)
+    assert "2 made again" in command("verify", "d", "--sample", 2, "--checkpoint", model, check=0).stdout
     line = one_line(command("generate", model, "-n", 2, "-o", "f", "--format", "jpg"), 2)
     assert "png and webp" in line and not (tmp_path / "f").exists()
     line = one_line(command("generate", model, "-n", 2, "-o", "f", "--format", "asc"), 2)

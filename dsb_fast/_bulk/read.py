@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -44,6 +45,11 @@ def stored_sample(folder: str, format_: writers.Format, plan: Plan, offset: int)
     return next(islice(format_.decode(read_files(folder, format_.file_names(part)), part), position, None))
 
 
+def _stored_samples(folder: str, format_: writers.Format, plan: Plan) -> Iterator[np.ndarray]:
+    for shard in plan:
+        yield from format_.decode(read_files(folder, format_.file_names(shard)), shard)
+
+
 def sheet(folder: str, count: int | None = None, nrow: int = 8, padding: int = 2) -> np.ndarray:
     """The first ``count`` images of a finished dataset (all if None) on one sheet, uint8 [height, width, 3|4].
 
@@ -60,7 +66,7 @@ def sheet(folder: str, count: int | None = None, nrow: int = 8, padding: int = 2
     if not 1 <= count <= plan.count:
         raise InputError(f"count: {count}; {folder} has {plan.count} images")
     try:
-        images = [stored_sample(folder, format_, plan, offset) for offset in range(count)]
+        images = list(islice(_stored_samples(folder, format_, plan), count))
     except (OSError, ValueError) as error:
         raise DatasetError(f"{folder}: damaged ({error}); dsb-fast verify tells where") from None
     return _images.make_grid(np.stack(images), nrow, padding)

@@ -9,7 +9,7 @@ from random import SystemRandom
 
 import numpy as np
 
-from .._errors import DatasetError, VerificationError
+from .._errors import DatasetError, InputError, VerificationError
 from . import writers
 from .manifest import JOURNAL, TEMPORARY, digest_of_files, read_manifest
 from .plan import Plan, Shard
@@ -116,6 +116,8 @@ def _generator(folder: str, manifest: dict, checkpoint):
         settings["card"] = manifest["card"]
     if "network" in manifest["options"]:  # chosen when a model is loaded
         settings["network"] = manifest["options"]["network"]
+    if checkpoint is None and "." not in manifest["model"]:  # no registered name
+        raise InputError(f"{folder}: made with weights that are in no registered model; --checkpoint names them")
     generator = load(manifest["model"], _device(manifest), "fp32", checkpoint, **settings)
     if generator.info["weights_sha256"] != manifest["weights_sha256"]:
         raise VerificationError(
