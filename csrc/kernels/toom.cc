@@ -40,40 +40,69 @@ inline void from_points(const F32* m, F32* y) {
   y[3] = plus_times(plus_times(add(d1, m[7]), 8.0f, d2), 0.125f, d3);
 }
 
-// a x^7 + b x^5 + c x^3 + d x, or the same one power up.
-inline F32 four_terms(const F32* x, float a, float b, float c, float d) {
-  return plus_times(plus_times(plus_times(times(a, x[6]), b, x[4]), c, x[2]), d, x[0]);
+// Of the squares of F(6,5)'s pairs of points, all or all but one: the sums of their products of `size`. Exact in
+// float32.
+constexpr float products_of_squares(int size, int without = -1) {
+  double sums[5] = {1.0, 0.0, 0.0, 0.0, 0.0};
+  for (int k = 0; k < 4; ++k)
+    for (int n = 4; n > 0 && k != without; --n) sums[n] += sums[n - 1] * kPairsOf6x5[k] * kPairsOf6x5[k];
+  return static_cast<float>(sums[size]);
 }
 
-// Ten neighbouring inputs at the points 0, 1, -1, 2, -2, 1/2, -1/2, 4, -4, infinity.
+constexpr float power(int pair, int exponent) {
+  double value = 1.0;
+  for (int k = 0; k < exponent; ++k) value *= kPairsOf6x5[pair];
+  return static_cast<float>(value);
+}
+
+// The product of (x^2 - p^2) over all pairs p, times x[1] or x[0] in the place of x^0.
+inline F32 over_all_pairs(const F32* x) {
+  constexpr float a = -products_of_squares(1), b = products_of_squares(2), c = -products_of_squares(3),
+                  d = products_of_squares(4);
+  return plus_times(plus_times(plus_times(plus_times(x[8], d, x[0]), a, x[6]), b, x[4]), c, x[2]);
+}
+
+// Inputs at the points p and -p of a pair.
+template <int pair>
+inline void at_pair(const F32* x, F32* v) {
+  constexpr float a = -products_of_squares(1, pair), b = products_of_squares(2, pair),
+                  c = -products_of_squares(3, pair), p = power(pair, 1);
+  const F32 even = plus_times(plus_times(plus_times(x[8], a, x[6]), b, x[4]), c, x[2]);
+  const F32 odd = plus_times(plus_times(plus_times(times(p, x[7]), p * a, x[5]), p * b, x[3]), p * c, x[1]);
+  v[0] = add(even, odd);
+  v[1] = sub(even, odd);
+}
+
+// Ten neighbouring inputs at the points 0, the pairs, infinity.
 inline void at_ten_points(const F32* x, F32* v) {
-  v[0] = plus_times(plus_times(plus_times(plus_times(x[8], 16.0f, x[0]), -21.25f, x[6]), 89.25f, x[4]), -85.0f, x[2]);
-  const auto pair = [&](float point, float a, float b, float c, F32* to) {
-    const F32 even = four_terms(x + 2, 1.0f, a, b, c);
-    const F32 odd = four_terms(x + 1, point, point * a, point * b, point * c);
-    to[0] = add(even, odd);
-    to[1] = sub(even, odd);
-  };
-  pair(1.0f, -20.25f, 69.0f, -16.0f, v + 1);
-  pair(2.0f, -17.25f, 20.25f, -4.0f, v + 3);
-  pair(0.5f, -21.0f, 84.0f, -64.0f, v + 5);
-  pair(4.0f, -5.25f, 5.25f, -1.0f, v + 7);
-  v[9] = plus_times(plus_times(plus_times(plus_times(x[9], 16.0f, x[1]), -21.25f, x[7]), 89.25f, x[5]), -85.0f, x[3]);
+  v[0] = over_all_pairs(x);
+  at_pair<0>(x, v + 1);
+  at_pair<1>(x, v + 3);
+  at_pair<2>(x, v + 5);
+  at_pair<3>(x, v + 7);
+  v[9] = over_all_pairs(x + 1);
+}
+
+// first + sum over the pairs of p^exponent * terms.
+template <int exponent>
+inline F32 over_pairs(F32 first, const F32* terms) {
+  first = plus_times(first, power(0, exponent), terms[0]);
+  first = plus_times(first, power(1, exponent), terms[1]);
+  first = plus_times(first, power(2, exponent), terms[2]);
+  return plus_times(first, power(3, exponent), terms[3]);
 }
 
 // Six outputs from the sums at the ten points.
 inline void from_ten_points(const F32* m, F32* y) {
   F32 s[4], d[4];
   for (int k = 0; k < 4; ++k) s[k] = add(m[2 * k + 1], m[2 * k + 2]), d[k] = sub(m[2 * k + 1], m[2 * k + 2]);
-  const auto sum = [&](F32 first, const F32* terms, float two, float half, float four) {
-    return plus_times(plus_times(plus_times(first, two, terms[1]), half, terms[2]), four, terms[3]);
-  };
-  y[0] = sum(add(m[0], s[0]), s, 1.0f, 1.0f, 1.0f);
-  y[1] = sum(d[0], d, 2.0f, 0.5f, 4.0f);
-  y[2] = sum(s[0], s, 4.0f, 0.25f, 16.0f);
-  y[3] = sum(d[0], d, 8.0f, 0.125f, 64.0f);
-  y[4] = sum(s[0], s, 16.0f, 0.0625f, 256.0f);
-  y[5] = sum(add(m[9], d[0]), d, 32.0f, 0.03125f, 1024.0f);
+  const F32 none = set_f32(0.0f);
+  y[0] = over_pairs<0>(m[0], s);
+  y[1] = over_pairs<1>(none, d);
+  y[2] = over_pairs<2>(none, s);
+  y[3] = over_pairs<3>(none, d);
+  y[4] = over_pairs<4>(none, s);
+  y[5] = over_pairs<5>(m[9], d);
 }
 
 inline void load(const float* from, int64_t step, int count, F32* to) {

@@ -12,16 +12,19 @@ namespace dsb {
 namespace {
 
 constexpr int kPoints = 8;
-constexpr double kFinite[] = {0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5, 4.0, -4.0};  // the first seven for F(4,5)
+constexpr double kFiniteOf4x5[] = {0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5};
+constexpr const double* kPairs = kPairsOf6x5;
+constexpr double kFiniteOf6x5[] = {0.0,       kPairs[0],  -kPairs[0], kPairs[1], -kPairs[1],
+                                   kPairs[2], -kPairs[2], kPairs[3],  -kPairs[3]};
 
-// Up to five taps at the first `finite` points, each divided by the product of its point's distances from the others,
+// Up to five taps at `finite` points, each divided by the product of its point's distances from the others,
 // and at infinity.
-void at_points(const double* taps, int finite, double* out) {
+void at_points(const double* taps, const double* points, int finite, double* out) {
   for (int p = 0; p < finite; ++p) {
     double value = 0.0, distances = 1.0;
-    for (int j = 4; j >= 0; --j) value = value * kFinite[p] + taps[j];
+    for (int j = 4; j >= 0; --j) value = value * points[p] + taps[j];
     for (int other = 0; other < finite; ++other)
-      if (other != p) distances *= kFinite[p] - kFinite[other];
+      if (other != p) distances *= points[p] - points[other];
     out[p] = value / distances;
   }
   out[finite] = taps[4];
@@ -33,7 +36,7 @@ void at_nested_points(const double* taps, double* out) {
   for (int g = 0; g < 3; ++g) {
     double five[5] = {};
     std::copy(taps + 4 * g, taps + 4 * g + (g == 2 ? 5 : 4), five);
-    at_points(five, kPoints - 1, group[g]);
+    at_points(five, kFiniteOf4x5, kPoints - 1, group[g]);
   }
   for (int p = 0; p < kPoints; ++p) {
     const double a = group[0][p], b = group[1][p], c = group[2][p];
@@ -141,6 +144,7 @@ void Conv1dLayer::pack_direct(const float* weight) {
 
 void Conv1dLayer::pack_toom(const float* weight) {
   const bool nested = spec_.algorithm == Algorithm::toom8x13;
+  const double* finite = spec_.algorithm == Algorithm::toom6x5 ? kFiniteOf6x5 : kFiniteOf4x5;
   const int64_t factor = std::max(spec_.stride, spec_.repetition), channels = spec_.in_channels;
   const int64_t slab = spec_.stride * channels * kChannelBlock, block = spec_.repetition * points() * slab;
   for (int64_t o = 0; o < spec_.out_channels; ++o)
@@ -149,7 +153,7 @@ void Conv1dLayer::pack_toom(const float* weight) {
         double taps[13] = {}, values[4 * kPoints];
         const float* from = weight + (o * channels + c) * spec_.taps;
         for (int64_t tap = part, j = 0; tap < spec_.taps; tap += factor, ++j) taps[j] = from[tap];
-        nested ? at_nested_points(taps, values) : at_points(taps, static_cast<int>(points()) - 1, values);
+        nested ? at_nested_points(taps, values) : at_points(taps, finite, static_cast<int>(points()) - 1, values);
         const int64_t filter = spec_.repetition > 1 ? part : 0, signal = spec_.repetition > 1 ? 0 : part;
         float* to = own_.get() + o / kChannelBlock * block + filter * points() * slab +
                     (signal * channels + c) * kChannelBlock + o % kChannelBlock;

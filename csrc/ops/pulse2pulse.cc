@@ -49,7 +49,7 @@ Algorithm Pulse2PulseNetwork::algorithm(int k) {
   constexpr Algorithm direct = Algorithm::direct, four = Algorithm::toom4x5, six = Algorithm::toom6x5,
                       nested = Algorithm::toom8x13;
   constexpr Algorithm plan[kLayers] = {direct, direct, nested, four,   four, direct,
-                                       direct, four,   six,    nested, four, nested};
+                                       direct, six,    six,    nested, six,  nested};
   return plan[k];
 }
 
