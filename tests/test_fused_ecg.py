@@ -42,7 +42,7 @@ def _conv1d(x, weight, bias, stride, repetition, padding, activation, slope):
     return np.where(y < 0, y * slope, y) if activation == "lrelu" else functions[activation](y)
 
 
-MOST_TAPS = {"direct": 99, "toom4x5": 5, "toom6x5": 5, "toom8x13": 13}  # of a filter
+MOST_TAPS = {"direct": 99, "toom4x5": 5, "toom6x5": 5, "toom12x13": 13}  # of a filter
 
 
 @given(
@@ -82,7 +82,7 @@ def _bad(weight=(2, 3, 5), bias=2, stride=1, repetition=1, padding=0, activation
     [
         _bad(stride=2, repetition=2), _bad(bias=3), _bad(stride=0), _bad(padding=-1), _bad(activation="gelu"),
         _bad((2, 3, 50)), _bad((2, 4, 5)), _bad(algorithm="fft"), _bad((2, 3, 6), algorithm="toom4x5"),
-        _bad((2, 3, 14), padding=9, algorithm="toom8x13"), _bad(repetition=3, algorithm="toom4x5"),
+        _bad((2, 3, 14), padding=9, algorithm="toom12x13"), _bad(repetition=3, algorithm="toom4x5"),
     ],
 )  # fmt: skip
 def test_layers_that_are_none_are_refused(layer):

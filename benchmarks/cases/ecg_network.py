@@ -14,7 +14,7 @@ import dsb_fast
 from dsb_fast._models import ecg_source
 
 SUMMARY = "noise, network, int16 microvolts on all cores: dsb_fast against ONNX Runtime, OpenVINO and torch"
-COUNT = "ECGs an alternative makes in a round (256; rounded up to whole batches of 32)"
+COUNT = "ECGs an alternative makes in a round (1024; rounded up to whole batches of 32)"
 TOLERANCE = 1e-4
 _BASELINE = "ONNX Runtime, plain export"
 _INEXACT = "OpenVINO bf16, portable graph"  # timed for comparison although its signal is of no use
@@ -81,7 +81,7 @@ def _best(name: str, peers: list, count: int) -> Alternative:
 
 def prepare(count: int | None) -> Comparison:
     """Every setting of every peer is checked, then each peer's best setting is chosen."""
-    count = -(-(count or 256) // _BLOCK) * _BLOCK
+    count = -(-(count or 1024) // _BLOCK) * _BLOCK
     missing: dict[str, str] = {}
     contenders = _contenders(missing)
     worst, inexact = _check(contenders)

@@ -68,8 +68,10 @@ struct Product {
 // Toom-Cook convolutions of one dimension: a tile of outputs from sums of products at evaluation points.
 //   f4x5:  F(4,5), points 0, 1, -1, 2, -2, 1/2, -1/2 and infinity; 4 outputs from 8 inputs, up to 5 taps
 //   f6x5:  F(6,5), points 0, +-3/8, +-7/8, +-5/4, +-5/2 and infinity; 6 outputs from 10 inputs
-//   f8x13: F(2,3) of F(4,5), taps in groups of 4, 4 and up to 5; 8 outputs from 20 inputs, 32 points
-enum class Toom { f4x5, f6x5, f8x13 };
+//   f12x13: F(3,3) of F(4,5), taps in groups of 4, 4 and up to 5, themselves at 0, 1, -1, kOuterPoint and infinity; 12
+//          outputs from 24 inputs, 40 points
+enum class Toom { f4x5, f6x5, f12x13 };
+constexpr double kOuterPoint = -2.0;
 constexpr double kPairsOf6x5[4] = {0.375, 0.875, 1.25, 2.5};  // found by search: a quarter of the error of 1/2, 1, 2, 4
 struct ToomForward {
   Toom kind;

@@ -1,4 +1,4 @@
-// Transforms of the Toom-Cook convolutions F(4,5), F(6,5) and F(2,3) of F(4,5); docs/kernels.md derives them.
+// Transforms of the Toom-Cook convolutions F(4,5), F(6,5) and F(3,3) of F(4,5); docs/kernels.md derives them.
 #include "kernels/declarations.h"
 #include "kernels/lane_activation.h"
 
@@ -127,37 +127,47 @@ void forward_6x5(const ToomForward& t, const float* x, float* v) {
   }
 }
 
-void forward_8x13(const ToomForward& t, const float* x, float* v) {
-  F32 in[8], a[8], b[8], c[8], d[8];  // the four inner tiles; two of them serve the next outer one
-  load(x, t.in_step, 8, in);
-  at_points(in, a);
-  load(x + 4 * t.in_step, t.in_step, 8, in);
-  at_points(in, b);
-  for (int64_t tile = 0; tile < t.tiles; ++tile, x += 8 * t.in_step, v += t.v_tile) {
-    load(x + 8 * t.in_step, t.in_step, 8, in);
-    at_points(in, c);
-    load(x + 12 * t.in_step, t.in_step, 8, in);
-    at_points(in, d);
+// Five neighbouring inner tiles at one inner point, at the points 0, 1, -1, q and infinity of the outer transform.
+inline void at_outer_points(const F32* d, float* v, int64_t point) {
+  constexpr float q = static_cast<float>(kOuterPoint);
+  const F32 odd = plus_times(d[3], -1.0f, d[1]);
+  store_f32(plus_times(odd, q, sub(d[0], d[2])), v);
+  store_f32(plus_times(plus_times(d[3], 1.0f - q, d[2]), -q, d[1]), v + point);
+  store_f32(plus_times(plus_times(d[3], -1.0f - q, d[2]), q, d[1]), v + 2 * point);
+  store_f32(odd, v + 3 * point);
+  store_f32(plus_times(sub(d[4], d[2]), -q, odd), v + 4 * point);
+}
+
+void forward_12x13(const ToomForward& t, const float* x, float* v) {
+  F32 in[8], inner[5][8];  // the first two also serve the tile before
+  const auto make = [&](int k) {
+    load(x + 4 * k * t.in_step, t.in_step, 8, in);
+    at_points(in, inner[k]);
+  };
+  make(0);
+  make(1);
+  for (int64_t tile = 0; tile < t.tiles; ++tile, x += 12 * t.in_step, v += t.v_tile) {
+    make(2);
+    make(3);
+    make(4);
+#pragma GCC unroll 8
     for (int p = 0; p < 8; ++p) {
-      float* to = v + p * t.v_point;
-      store_f32(sub(a[p], c[p]), to);
-      store_f32(add(b[p], c[p]), to + 8 * t.v_point);
-      store_f32(sub(c[p], b[p]), to + 16 * t.v_point);
-      store_f32(sub(b[p], d[p]), to + 24 * t.v_point);
-      a[p] = c[p];
-      b[p] = d[p];
+      const F32 d[5] = {inner[0][p], inner[1][p], inner[2][p], inner[3][p], inner[4][p]};
+      at_outer_points(d, v + p * t.v_point, 8 * t.v_point);
+      inner[0][p] = inner[3][p];
+      inner[1][p] = inner[4][p];
     }
   }
 }
 
 template <Toom kind>
 constexpr int outputs() {
-  return kind == Toom::f4x5 ? 4 : kind == Toom::f6x5 ? 6 : 8;
+  return kind == Toom::f4x5 ? 4 : kind == Toom::f6x5 ? 6 : 12;
 }
 
 template <Toom kind>
 constexpr int points() {
-  return kind == Toom::f4x5 ? 8 : kind == Toom::f6x5 ? 10 : 32;
+  return kind == Toom::f4x5 ? 8 : kind == Toom::f6x5 ? 10 : 40;
 }
 
 // The sums at a tile's points lie one behind the other.
@@ -169,19 +179,25 @@ inline void results(const float* m, F32* y) {
     from_ten_points(all, y);
     return;
   }
-  F32 a[8], b[8];
+  F32 a[8], b[8], c[8];
   if (kind == Toom::f4x5) {
     load(m, kWidth, 8, a);
     from_points(a, y);
     return;
   }
+  constexpr float q = static_cast<float>(kOuterPoint);
+#pragma GCC unroll 8
   for (int p = 0; p < 8; ++p, m += kWidth) {
-    const F32 m1 = load_f32(m + 8 * kWidth), m2 = load_f32(m + 16 * kWidth);
-    a[p] = add(add(load_f32(m), m1), m2);
-    b[p] = sub(sub(m1, m2), load_f32(m + 24 * kWidth));
+    F32 outer[5];
+    load(m, 8 * kWidth, 5, outer);
+    const F32 sum = add(outer[1], outer[2]);
+    a[p] = add(add(outer[0], sum), outer[3]);
+    b[p] = plus_times(sub(outer[1], outer[2]), q, outer[3]);
+    c[p] = plus_times(add(sum, outer[4]), q * q, outer[3]);
   }
   from_points(a, y);
   from_points(b, y + 4);
+  from_points(c, y + 8);
 }
 
 // Bias and activation of N neighbouring outputs, of which `n` is the first; those outside [0, length) are left out. All
@@ -247,9 +263,9 @@ inline void inverse_of(const ToomInverse& t, const float* m, const float* bias, 
 }  // namespace
 
 void toom_forward(const ToomForward& t, const float* x, float* v) {
-  const auto one = t.kind == Toom::f4x5 ? forward_4x5 : t.kind == Toom::f6x5 ? forward_6x5 : forward_8x13;
-  const int64_t per_tile = t.kind == Toom::f4x5 ? 4 : t.kind == Toom::f6x5 ? 6 : 8;
-  const int64_t reads = t.tiles * per_tile + (t.kind == Toom::f8x13 ? 12 : 4);
+  const auto one = t.kind == Toom::f4x5 ? forward_4x5 : t.kind == Toom::f6x5 ? forward_6x5 : forward_12x13;
+  const int64_t per_tile = t.kind == Toom::f4x5 ? 4 : t.kind == Toom::f6x5 ? 6 : 12;
+  const int64_t reads = t.tiles * per_tile + (t.kind == Toom::f12x13 ? 12 : 4);
   for (int64_t u = 0; u < t.units; ++u, x += t.in_unit, v += t.v_unit) {
     // A unit's share is too short for the hardware to see a stream in it.
     if (u + 1 < t.units)
@@ -261,7 +277,7 @@ void toom_forward(const ToomForward& t, const float* x, float* v) {
 void toom_inverse(const ToomInverse& t, const float* m, const float* bias, float* carry, float* out) {
   const auto all = t.kind == Toom::f4x5   ? inverse_of<Toom::f4x5>
                    : t.kind == Toom::f6x5 ? inverse_of<Toom::f6x5>
-                                          : inverse_of<Toom::f8x13>;
+                                          : inverse_of<Toom::f12x13>;
   all(t, m, bias, carry, out);
 }
 

@@ -45,9 +45,9 @@ class ChannelBlock {
 //   direct    products of weights and inputs
 //   toom4x5   F(4,5), for up to 5 taps a filter (taps / stride or taps / repetition, rounded up)
 //   toom6x5   F(6,5), likewise
-//   toom8x13  F(2,3) of F(4,5), for up to 13
+//   toom12x13  F(3,3) of F(4,5), for up to 13
 //   bfloat16  direct, weights and input rounded to bfloat16; sums, bias and activation stay float32; layout lanes only
-enum class Algorithm { direct, toom4x5, toom6x5, toom8x13, bfloat16 };
+enum class Algorithm { direct, toom4x5, toom6x5, toom12x13, bfloat16 };
 
 struct Conv1dSpec {
   int64_t in_channels, out_channels, taps, padding;
@@ -104,7 +104,7 @@ class Conv1dLayer {
   void pack_toom(const float* weight);
   void set_bias(const float* bias);
   int64_t points() const {
-    return spec_.algorithm == Algorithm::toom4x5 ? 8 : spec_.algorithm == Algorithm::toom6x5 ? 10 : 32;
+    return spec_.algorithm == Algorithm::toom4x5 ? 8 : spec_.algorithm == Algorithm::toom6x5 ? 10 : 40;
   }
   bool by_points() const { return spec_.algorithm != Algorithm::direct && spec_.algorithm != Algorithm::bfloat16; }
   int64_t phase_count(int64_t phase, int64_t length) const;

@@ -30,7 +30,7 @@ void at_points(const double* taps, const double* points, int finite, double* out
   out[finite] = taps[4];
 }
 
-// Up to 13 taps at the 32 points: groups of 4, 4 and 5, and those at 0, 1, -1 and infinity.
+// Up to 13 taps at the 40 points: groups of 4, 4 and 5, and those at 0, 1, -1, kOuterPoint and infinity.
 void at_nested_points(const double* taps, double* out) {
   double group[3][kPoints];
   for (int g = 0; g < 3; ++g) {
@@ -40,10 +40,12 @@ void at_nested_points(const double* taps, double* out) {
   }
   for (int p = 0; p < kPoints; ++p) {
     const double a = group[0][p], b = group[1][p], c = group[2][p];
-    out[p] = a;
-    out[kPoints + p] = (a + b + c) / 2.0;
-    out[2 * kPoints + p] = (a - b + c) / 2.0;
-    out[3 * kPoints + p] = c;
+    constexpr double q = kOuterPoint;
+    out[p] = a / q;
+    out[kPoints + p] = (a + b + c) / (2.0 * (1.0 - q));
+    out[2 * kPoints + p] = (a - b + c) / (-2.0 * (1.0 + q));
+    out[3 * kPoints + p] = (a + q * b + q * q * c) / (q * (q * q - 1.0));
+    out[4 * kPoints + p] = c;
   }
 }
 
@@ -56,7 +58,7 @@ void check(const Conv1dSpec& spec) {
   if (spec.activation != Activation::linear && spec.activation != Activation::relu &&
       spec.activation != Activation::lrelu && spec.activation != Activation::tanh)
     throw std::invalid_argument("conv1d: the activation must be linear, relu, lrelu or tanh");
-  const bool nested = spec.algorithm == Algorithm::toom8x13;
+  const bool nested = spec.algorithm == Algorithm::toom12x13;
   if (spec.algorithm == Algorithm::direct || spec.algorithm == Algorithm::bfloat16) return;
   if (ceil_divide(spec.taps, std::max(spec.stride, spec.repetition)) > (nested ? 13 : 5))
     throw std::invalid_argument("conv1d: " + std::to_string(spec.taps) + " taps are too many for this algorithm");
@@ -143,14 +145,14 @@ void Conv1dLayer::pack_direct(const float* weight) {
 }
 
 void Conv1dLayer::pack_toom(const float* weight) {
-  const bool nested = spec_.algorithm == Algorithm::toom8x13;
+  const bool nested = spec_.algorithm == Algorithm::toom12x13;
   const double* finite = spec_.algorithm == Algorithm::toom6x5 ? kFiniteOf6x5 : kFiniteOf4x5;
   const int64_t factor = std::max(spec_.stride, spec_.repetition), channels = spec_.in_channels;
   const int64_t slab = spec_.stride * channels * kChannelBlock, block = spec_.repetition * points() * slab;
   for (int64_t o = 0; o < spec_.out_channels; ++o)
     for (int64_t c = 0; c < channels; ++c)
       for (int64_t part = 0; part < factor; ++part) {  // a signal of a stride, a filter of a repetition
-        double taps[13] = {}, values[4 * kPoints];
+        double taps[13] = {}, values[5 * kPoints];
         const float* from = weight + (o * channels + c) * spec_.taps;
         for (int64_t tap = part, j = 0; tap < spec_.taps; tap += factor, ++j) taps[j] = from[tap];
         nested ? at_nested_points(taps, values) : at_points(taps, finite, static_cast<int>(points()) - 1, values);

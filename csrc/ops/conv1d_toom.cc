@@ -27,9 +27,9 @@ struct Conv1dLayer::Tiling {
 Conv1dLayer::Tiling Conv1dLayer::tiling(int64_t length) const {
   Tiling t = {};
   const bool four = spec_.algorithm == Algorithm::toom4x5, six = spec_.algorithm == Algorithm::toom6x5;
-  t.kind = four ? Toom::f4x5 : six ? Toom::f6x5 : Toom::f8x13;
-  t.outputs = four ? 4 : six ? 6 : 8;
-  t.reads = four ? 8 : six ? 10 : 20;
+  t.kind = four ? Toom::f4x5 : six ? Toom::f6x5 : Toom::f12x13;
+  t.outputs = four ? 4 : six ? 6 : 12;
+  t.reads = four ? 8 : six ? 10 : 24;
   t.points = points();
   const int64_t out = out_length(length);
   if (spec_.repetition == 1) {

@@ -47,7 +47,7 @@ std::vector<Pulse2PulseNetwork::Bundle> Pulse2PulseNetwork::bundles(int64_t coun
 // positions, too few for tiles. docs/kernels.md has the figures.
 Algorithm Pulse2PulseNetwork::algorithm(int k) {
   constexpr Algorithm direct = Algorithm::direct, four = Algorithm::toom4x5, six = Algorithm::toom6x5,
-                      nested = Algorithm::toom8x13;
+                      nested = Algorithm::toom12x13;
   constexpr Algorithm plan[kLayers] = {direct, direct, nested, four,   four, direct,
                                        direct, six,    six,    nested, six,  nested};
   return plan[k];

@@ -33,7 +33,7 @@ Algorithm algorithm_of(const std::string& name) {
   if (name == "direct") return Algorithm::direct;
   if (name == "toom4x5") return Algorithm::toom4x5;
   if (name == "toom6x5") return Algorithm::toom6x5;
-  if (name == "toom8x13") return Algorithm::toom8x13;
+  if (name == "toom12x13") return Algorithm::toom12x13;
   if (name == "bfloat16") return Algorithm::bfloat16;
   throw py::value_error("conv1d: no algorithm is called " + name);
 }

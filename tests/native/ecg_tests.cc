@@ -72,7 +72,7 @@ void test_layers() {
     for (int64_t factor : {1, 2, 5, -2, -5})
       for (int64_t length : {1, 3, 10, 23})
         for (dsb::Algorithm algorithm :
-             {dsb::Algorithm::direct, dsb::Algorithm::toom4x5, dsb::Algorithm::toom6x5, dsb::Algorithm::toom8x13}) {
+             {dsb::Algorithm::direct, dsb::Algorithm::toom4x5, dsb::Algorithm::toom6x5, dsb::Algorithm::toom12x13}) {
           dsb::Conv1dSpec spec = {3, rows, 7, 4};
           spec.algorithm = algorithm;
           (factor > 0 ? spec.stride : spec.repetition) = factor > 0 ? factor : -factor;
