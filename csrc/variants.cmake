@@ -23,6 +23,7 @@ set(DSB_KERNEL_SOURCES
   csrc/kernels/conv1d_bf16.cc
   csrc/kernels/conv2d.cc
   csrc/kernels/conv2d_bf16.cc
+  csrc/kernels/direct2d.cc
   csrc/kernels/grey_levels.cc
   csrc/kernels/matmul.cc
   csrc/kernels/microvolt.cc
@@ -32,7 +33,9 @@ set(DSB_KERNEL_SOURCES
   csrc/kernels/softmax.cc
   csrc/kernels/table.cc
   csrc/kernels/toom.cc
-  csrc/kernels/upfirdn2d.cc)
+  csrc/kernels/upfirdn2d.cc
+  csrc/kernels/winograd.cc
+  csrc/kernels/winograd_product.cc)
 
 set(DSB_VARIANT_OBJECTS "")
 set(DSB_VARIANT_ROWS "")

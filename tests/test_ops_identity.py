@@ -35,6 +35,15 @@ for h, w in ((1, 1), (2, 7), (5, 8), (9, 15), (16, 17), (31, 33), (64, 65), (3, 
     for up, down in ((1, 1), (2, 1), (1, 2)):
         how = dict(up=up, down=down, padding=2, resample_filter=f)
         digest.update(ops.modulated_conv2d(x, array(7, 5, 3, 3), array(3, 5), **how))
+tail = dict(noise_gain=array(40), bias=array(40), style_offset=1, act="lrelu", gain=1.25, clamp=3)
+for size in (1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 33, 70):
+    for wide, kernel in ((3, 3), (16, 3), (37, 3), (37, 1), (5, 4)):
+        x = array(2, wide, size, size)
+        how = dict(padding=[kernel // 2, (kernel - 1) // 2] * 2, flip_weight=size % 2, **tail)
+        y = ops.modulated_conv2d(x, array(40, wide, kernel, kernel), array(2, wide), impl="native", **how)
+        digest.update(y)
+        digest.update(ops.modulated_conv2d(x, array(40, wide, kernel, kernel), array(2, wide), array(*y.shape[2:]),
+                                           residual=y, impl="native", **how))
 print(_kernels.active_variant(), digest.hexdigest())
 """
 

@@ -16,6 +16,13 @@ void upfirdn2d(const UpfirdnPlane& plane, const float* x, const float* taps, flo
 void bias_act(const float* x, size_t count, const float* bias, size_t bias_step, const ActivationOptions& options,
               float* out);
 void conv2d(const ConvPlane& plane, const float* x, const float* weight, float* out);
+void direct2d(const ConvPlane& plane, int64_t out_channels, const float* x, const float* weight, int64_t count,
+              float* out, int64_t out_row);
+void demodulation(const double* energies, int64_t channels, const float* styles, float* factors);
+void winograd_forward(const WinogradForward& winograd, const float* x, const float* factors, float* strip, float* v);
+void winograd_product(const WinogradProduct& product, const float* v, const float* weight, float* out);
+void winograd_inverse(const WinogradInverse& winograd, const ConvEpilogue& epilogue, const float* m, float* strip,
+                      float* out);
 void product_lanes(const Product& product, const float* v, const float* weight, float* out);
 void product_channels(const Product& product, const float* v, const float* weight, float* out);
 void toom_forward(const ToomForward& toom, const float* x, float* v);

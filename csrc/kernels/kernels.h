@@ -107,6 +107,42 @@ struct LaneConv {
   float slope;
 };
 
+// Winograd convolutions of 3 x 3 taps, stride 1: `outputs` x `outputs` results (2 or 4) of a tile from sums of products
+// at (outputs + 2)^2 points. Distances are in floats.
+//
+// Inputs at the points: channels in blocks of kChannelBlock that stand side by side, v[point][block][tile][channel];
+// channels from `channels` on are 0.
+struct WinogradForward {
+  int64_t outputs;
+  int64_t channels, channel;  // how many, and from one plane of the image to the next
+  int64_t height, width;      // of the image; around it are zeros
+  int64_t top, left;          // what the first tile reads first
+  int64_t rows, columns;      // of tiles
+  int64_t v_point, v_block;
+};
+// out[tile][row] = sum over channels ascending of weight[channel][row] * v[block][tile][channel], one accumulator an
+// output. rows is a multiple of kChannelBlock.
+struct WinogradProduct {
+  int64_t channels, v_block, rows, tiles, out_tile;
+};
+// Sums m[tile][point][channel] to outputs within the image.
+struct WinogradInverse {
+  int64_t outputs;
+  int64_t channels, plane;  // how many, and from one plane of the image to the next
+  int64_t height, width;
+  int64_t top, left;  // the first output of the first tile
+  int64_t rows, columns;
+  int64_t m_tile, m_point;
+};
+// Rows of tiles are taken together as long as they have no more than so many.
+constexpr int64_t kStripTiles = 32;
+// What is done to the sums of a convolution: y = sum * factor + noise * noise_gain, then bias_act, then + residual; all
+// but noise and residual are a value a channel. Null: factor and noise_gain 1, the others 0.
+struct ConvEpilogue {
+  const float *factor, *noise, *noise_gain, *bias, *residual;
+  ActivationOptions activation;
+};
+
 // A product of matrices in C order, rows a_row, b_row and out_row floats apart.
 struct MatrixProduct {
   int64_t rows, columns, terms;
@@ -134,6 +170,21 @@ struct Kernels {
                    float* out);
   // out[y, x] = sum over channels, rows and columns in this order of weight * x, one accumulator an output.
   void (*conv2d)(const ConvPlane& plane, const float* x, const float* weight, float* out);
+  // Output channels of such convolutions at positions of the flattened plane: out[o * out_row + e] is the sum for x +
+  // e, in which rows are in_width apart; weights [out channels][in channels][taps]. x and the rows of out are readable
+  // and writable for a vector more than `count`.
+  void (*direct2d)(const ConvPlane& plane, int64_t out_channels, const float* x, const float* weight, int64_t count,
+                   float* out, int64_t out_row);
+  // factors[k] = 1 / sqrt(sum over c of styles[c]^2 * energies[c][k] + 1e-8), for kChannelBlock outputs k.
+  void (*demodulation)(const double* energies, int64_t channels, const float* styles, float* factors);
+  // x times `factors`, a number a channel (null: 1), to the points. strip: memory for (outputs + 2) rows of `columns`
+  // tiles, vectors.
+  void (*winograd_forward)(const WinogradForward& winograd, const float* x, const float* factors, float* strip,
+                           float* v);
+  void (*winograd_product)(const WinogradProduct& product, const float* v, const float* weight, float* out);
+  // strip: memory for the outputs of the larger of kStripTiles and `columns` tiles and one more, vectors.
+  void (*winograd_inverse)(const WinogradInverse& winograd, const ConvEpilogue& epilogue, const float* m, float* strip,
+                           float* out);
   // v and out in layout lanes: a weight is one number for all lanes. rows is at most kChannelBlock.
   void (*product_lanes)(const Product& product, const float* v, const float* weight, float* out);
   // v and out in layout channels: v[tile][k] is one number, kChannelBlock rows of the result lie side by side.

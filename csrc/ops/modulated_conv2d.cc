@@ -16,6 +16,7 @@ int64_t floor_half(int64_t value) { return value >= 0 ? value / 2 : -((1 - value
 
 struct Plan {
   FilterSteps before, after;
+  int64_t top = 0, left = 0;           // without enlargement: rows and columns added before, or cropped
   Shape4 enlarged, convolved, result;  // of one sample
 };
 
@@ -47,6 +48,7 @@ Plan make_plan(const Shape4& x, const ModulatedConv& conv) {
   } else if (up.left || up.right || up.top || up.bottom) {
     plan.before = filter_steps({}, up);
   }
+  plan.top = up.top, plan.left = up.left;
   if (conv.down > 1) {
     Resampling down;
     down.down_x = down.down_y = conv.down;
@@ -69,12 +71,6 @@ std::vector<float> resampled(std::vector<float> x, const Shape4& shape, const Fi
   return out;
 }
 
-float demodulation(const double* energies, const float* styles, int64_t channels) {
-  double sum = 0.0;
-  for (int64_t c = 0; c < channels; ++c) sum += static_cast<double>(styles[c]) * styles[c] * energies[c];
-  return static_cast<float>(1.0 / std::sqrt(sum + 1e-8));
-}
-
 // The styles with conv's offset in `storage`, or as they are where there is none.
 const float* offset_styles(const float* styles, int64_t count, const ModulatedConv& conv, std::vector<float>& storage) {
   if (conv.style_offset == 0.0f) return styles;
@@ -84,41 +80,88 @@ const float* offset_styles(const float* styles, int64_t count, const ModulatedCo
   return storage.data();
 }
 
-// Sample n, of which x and styles are given. With `pairs`, packed weights, the sums are made in bfloat16; `weight` is
-// not used then.
-void convolve_sample(const float* x, const Shape4& shape, const float* weight, const std::vector<bfloat16_pair>* pairs,
-                     const float* styles, int64_t n, const double* energies, const ModulatedConv& conv,
-                     const Plan& plan, const Threads& threads, float* out) {
+// What follows the sums of a sample, all but the sums' own layer: noise, bias, activation, residual.
+void finish(const float* sums, int64_t n, const float* factors, const ModulatedConv& conv, const Plan& plan,
+            const Threads& threads, float* out) {
+  const Kernels& k = kernels();
+  const size_t result = static_cast<size_t>(plan.result.h * plan.result.w);
+  const float* noise =
+      conv.noise ? conv.noise + (conv.noise_per_sample ? n * plan.result.h * plan.result.w : 0) : nullptr;
+  std::vector<float> addend(noise && conv.noise_gain ? result : 0);
+  for (int64_t o = 0; o < conv.weight.n; ++o) {
+    if (!addend.empty()) k.scale_add(noise, result, conv.noise_gain[o], nullptr, addend.data());
+    k.scale_add(sums + static_cast<size_t>(o) * result, result, factors ? factors[o] : 1.0f,
+                addend.empty() ? noise : addend.data(), out + static_cast<size_t>(o) * result);
+  }
+  bias_act(out, 1, conv.weight.n, static_cast<int64_t>(result), conv.bias, conv.activation, threads, out);
+  if (conv.residual)
+    k.scale_add(out, result * static_cast<size_t>(conv.weight.n), 1.0f, conv.residual + n * plan.result.size(), out);
+}
+
+// Sample n in bfloat16, of which x and styles are given.
+void convolve_sample_bf16(const float* x, const Shape4& shape, const std::vector<bfloat16_pair>& pairs,
+                          const float* styles, int64_t n, const float* factors, const ModulatedConv& conv,
+                          const Plan& plan, const Threads& threads, float* out) {
   const Kernels& k = kernels();
   const int64_t in_plane = shape.h * shape.w, channels = conv.weight.c;
   std::vector<float> scaled(static_cast<size_t>(channels * in_plane));
   for (int64_t c = 0; c < channels; ++c)
     k.scale_add(x + c * in_plane, static_cast<size_t>(in_plane), styles[c], nullptr, scaled.data() + c * in_plane);
   scaled = resampled(std::move(scaled), {1, channels, shape.h, shape.w}, plan.before, threads);
-
   const ConvPlane plane = {channels,         plan.enlarged.h, plan.enlarged.w, plan.convolved.h,
                            plan.convolved.w, conv.weight.h,   conv.weight.w,   !conv.flip_weight};
-  const int64_t filter = channels * conv.weight.h * conv.weight.w, convolved = plan.convolved.h * plan.convolved.w;
   std::vector<float> sums(static_cast<size_t>(plan.convolved.size()));
-  if (pairs)
-    conv2d_bf16(plane, scaled.data(), *pairs, conv.weight.n, threads, sums.data());
-  else
-    parallel_for(static_cast<uint64_t>(conv.weight.n), threads,
-                 [&](uint64_t o) { k.conv2d(plane, scaled.data(), weight + o * filter, sums.data() + o * convolved); });
+  conv2d_bf16(plane, scaled.data(), pairs, conv.weight.n, threads, sums.data());
   sums = resampled(std::move(sums), plan.convolved, plan.after, threads);
+  finish(sums.data(), n, factors, conv, plan, threads, out);
+}
 
-  const size_t result = static_cast<size_t>(plan.result.h * plan.result.w);
-  const float* noise =
-      conv.noise ? conv.noise + (conv.noise_per_sample ? n * plan.result.h * plan.result.w : 0) : nullptr;
-  std::vector<float> addend(noise && conv.noise_gain ? result : 0);
-  for (int64_t o = 0; o < conv.weight.n; ++o) {
-    const float factor = conv.demodulate ? demodulation(energies + o * channels, styles, channels) : 1.0f;
-    if (!addend.empty()) k.scale_add(noise, result, conv.noise_gain[o], nullptr, addend.data());
-    k.scale_add(&sums[o * result], result, factor, addend.empty() ? noise : addend.data(), out + o * result);
+// Samples whose enlarged images and sums are in memory at once.
+int64_t samples_together(const Plan& plan, int64_t samples) {
+  constexpr int64_t kFloats = 4 << 20;
+  const int64_t one = std::max<int64_t>(1, plan.enlarged.size() + plan.convolved.size());
+  return std::max<int64_t>(1, std::min({samples, kFloats / one, int64_t{32}}));
+}
+
+// A layer with a filter before or after its sums, some samples at a time. `image` lacks what differs between those.
+void convolve_resampled(const float* x, const Shape4& shape, const float* weight, const float* styles,
+                        int64_t style_step, const std::vector<float>& factors, const ModulatedConv& conv,
+                        const Plan& plan, ImageConv image, const ConvWeights& prepared, const Threads& threads,
+                        float* out) {
+  const Kernels& k = kernels();
+  const int64_t in = shape.c * shape.h * shape.w, plane = shape.h * shape.w, together = samples_together(plan, shape.n);
+  const int64_t x_step = conv.x_per_sample ? in : 0;
+  for (int64_t first = 0; first < shape.n; first += together) {
+    const int64_t samples = std::min(together, shape.n - first);
+    std::vector<float> enlarged, sums(static_cast<size_t>(samples * plan.convolved.size()));
+    image.samples = samples, image.out = sums.data();
+    if (conv.up > 1) {
+      enlarged.resize(static_cast<size_t>(samples * in));
+      parallel_for(static_cast<uint64_t>(samples), threads, [&](uint64_t s) {
+        const int64_t n = first + static_cast<int64_t>(s);
+        for (int64_t c = 0; c < shape.c; ++c)
+          k.scale_add(x + n * x_step + c * plane, static_cast<size_t>(plane), styles[n * style_step + c], nullptr,
+                      enlarged.data() + static_cast<int64_t>(s) * in + c * plane);
+      });
+      enlarged = resampled(std::move(enlarged), {samples, shape.c, shape.h, shape.w}, plan.before, threads);
+      image.x = enlarged.data(), image.x_step = plan.enlarged.size();
+      image.height = plan.enlarged.h, image.width = plan.enlarged.w;
+    } else {
+      image.x = x + first * x_step, image.x_step = x_step;
+      image.styles = styles + first * style_step;
+    }
+    image_conv(image, weight, prepared, threads);
+    Shape4 convolved = plan.convolved;
+    convolved.n = samples;
+    sums = resampled(std::move(sums), convolved, plan.after, threads);
+    const bool across = samples >= static_cast<int64_t>(threads.count());
+    parallel_for(static_cast<uint64_t>(samples), across ? threads : Threads(1), [&](uint64_t s) {
+      const int64_t n = first + static_cast<int64_t>(s);
+      finish(sums.data() + static_cast<int64_t>(s) * plan.result.size(), n,
+             factors.empty() ? nullptr : factors.data() + n * padded_channels(conv.weight.n), conv, plan,
+             across ? Threads(1) : threads, out + n * plan.result.size());
+    });
   }
-  bias_act(out, 1, conv.weight.n, static_cast<int64_t>(result), conv.bias, conv.activation, threads, out);
-  if (conv.residual)
-    k.scale_add(out, result * static_cast<size_t>(conv.weight.n), 1.0f, conv.residual + n * plan.result.size(), out);
 }
 
 }  // namespace
@@ -136,33 +179,36 @@ int64_t modulated_conv2d_largest(const Shape4& x, const ModulatedConv& conv) {
   return std::max({largest_size(x, plan.before), saturated_size(convolved), largest_size(convolved, plan.after)});
 }
 
-std::vector<double> filter_energies(const float* weight, const Shape4& shape) {
-  const FloatEnvironment environment;
-  std::vector<double> energies(static_cast<size_t>(shape.n * shape.c));
-  const int64_t taps = shape.h * shape.w;
-  for (size_t e = 0; e < energies.size(); ++e)
-    for (int64_t tap = 0; tap < taps; ++tap) {
-      const double w = weight[static_cast<int64_t>(e) * taps + tap];
-      energies[e] += w * w;
-    }
-  return energies;
-}
-
 void modulated_conv2d(const float* x, const Shape4& shape, const float* weight, const float* styles,
                       const ModulatedConv& conv, const Threads& threads, float* out) {
   const Plan plan = make_plan(shape, conv);
   std::vector<float> storage;
   styles = offset_styles(styles, (conv.styles_per_sample ? shape.n : 1) * shape.c, conv, storage);
-  std::vector<double> made;
-  if (conv.demodulate && !conv.energies) made = filter_energies(weight, conv.weight);
-  const double* energies = conv.energies ? conv.energies : made.data();
-  const bool across = shape.n >= static_cast<int64_t>(threads.count());  // a sample a thread, or all on each sample
-  const int64_t x_step = conv.x_per_sample ? shape.c * shape.h * shape.w : 0;
+  const ConvWeights made(conv.weight, !conv.flip_weight);
+  const ConvWeights& prepared = conv.prepared ? *conv.prepared : made;
   const int64_t style_step = conv.styles_per_sample ? shape.c : 0;
-  parallel_for(static_cast<uint64_t>(shape.n), across ? threads : Threads(1), [&](uint64_t n) {
-    convolve_sample(x + n * x_step, shape, weight, nullptr, styles + n * style_step, static_cast<int64_t>(n), energies,
-                    conv, plan, across ? Threads(1) : threads, out + n * plan.result.size());
-  });
+  std::vector<float> factors;
+  if (conv.demodulate)
+    factors = demodulation_factors(prepared.energies(weight), conv.weight, styles, style_step, shape.n, threads);
+  ImageConv image = {};
+  image.samples = shape.n, image.channels = shape.c;
+  image.weight = conv.weight, image.flip = !conv.flip_weight;
+  image.out_height = plan.convolved.h, image.out_width = plan.convolved.w;
+  image.epilogue.activation = {Activation::linear, 0.0f, 1.0f, -1.0f};
+  if (conv.up == 1) {  // padding only, if anything
+    image.x = x, image.x_step = conv.x_per_sample ? shape.c * shape.h * shape.w : 0;
+    image.styles = styles, image.style_step = style_step;
+    image.height = shape.h, image.width = shape.w;
+    image.top = plan.top, image.left = plan.left;
+  }
+  if (conv.up == 1 && plan.after.empty()) {
+    image.out = out;
+    image.factors = factors.empty() ? nullptr : factors.data(), image.factor_step = padded_channels(conv.weight.n);
+    image.noise_step = conv.noise_per_sample ? plan.result.h * plan.result.w : 0;
+    image.epilogue = {nullptr, conv.noise, conv.noise_gain, conv.bias, conv.residual, conv.activation};
+    return image_conv(image, weight, prepared, threads);
+  }
+  convolve_resampled(x, shape, weight, styles, style_step, factors, conv, plan, image, prepared, threads, out);
 }
 
 void modulated_conv2d(const bfloat16* x, const Shape4& shape, const bfloat16* weight, const float* styles,
@@ -172,22 +218,23 @@ void modulated_conv2d(const bfloat16* x, const Shape4& shape, const bfloat16* we
   styles = offset_styles(styles, (conv.styles_per_sample ? shape.n : 1) * shape.c, conv, storage);
   const Kernels& k = kernels();
   const std::vector<bfloat16_pair> pairs = packed_pairs(weight, conv.weight);
-  std::vector<double> made;
-  if (conv.demodulate && !conv.energies) {
-    std::vector<float> wide(static_cast<size_t>(conv.weight.size()));
-    k.widen_bf16(weight, wide.size(), wide.data());
-    made = filter_energies(wide.data(), conv.weight);
-  }
-  const double* energies = conv.energies ? conv.energies : made.data();
-  const bool across = shape.n >= static_cast<int64_t>(threads.count());
   const int64_t x_step = conv.x_per_sample ? shape.c * shape.h * shape.w : 0;
   const int64_t style_step = conv.styles_per_sample ? shape.c : 0;
+  std::vector<float> factors;
+  if (conv.demodulate) {
+    std::vector<float> wide(static_cast<size_t>(conv.weight.size()));
+    k.widen_bf16(weight, wide.size(), wide.data());
+    const ConvWeights made(conv.weight, !conv.flip_weight);
+    factors = demodulation_factors(made.energies(wide.data()), conv.weight, styles, style_step, shape.n, threads);
+  }
+  const bool across = shape.n >= static_cast<int64_t>(threads.count());  // a sample a thread, or all on each sample
   parallel_for(static_cast<uint64_t>(shape.n), across ? threads : Threads(1), [&](uint64_t n) {
     std::vector<float> in(static_cast<size_t>(shape.c * shape.h * shape.w));
     std::vector<float> result(static_cast<size_t>(plan.result.size()));
     k.widen_bf16(x + n * x_step, in.size(), in.data());
-    convolve_sample(in.data(), shape, nullptr, &pairs, styles + n * style_step, static_cast<int64_t>(n), energies, conv,
-                    plan, across ? Threads(1) : threads, result.data());
+    convolve_sample_bf16(in.data(), shape, pairs, styles + n * style_step, static_cast<int64_t>(n),
+                         factors.empty() ? nullptr : factors.data() + n * padded_channels(conv.weight.n), conv, plan,
+                         across ? Threads(1) : threads, result.data());
     k.round_bf16(result.data(), result.size(), out + n * result.size());
   });
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ops/bias_act.h"
+#include "ops/image_conv.h"
 #include "ops/upfirdn2d.h"
 
 namespace dsb {
@@ -22,7 +23,7 @@ struct ModulatedConv {
   bool x_per_sample = true;           // false: x is one image for all samples
   bool styles_per_sample = true;      // false: styles is [1, in channels], for all samples
   ActivationOptions activation = {Activation::linear, 0.0f, 1.0f, -1.0f};
-  const double* energies = nullptr;  // filter_energies() of the weight; null: made in every call that needs them
+  const ConvWeights* prepared = nullptr;  // of this weight; null: made in every call
 };
 
 // Shape of the result. Throws std::invalid_argument, naming what does not fit.
@@ -30,10 +31,6 @@ Shape4 modulated_conv2d_shape(const Shape4& x, const ModulatedConv& conv);
 
 // Values of the largest tensor on the way to the result, its own too, as saturated_size counts; throws alike.
 int64_t modulated_conv2d_largest(const Shape4& x, const ModulatedConv& conv);
-
-// Sums of squares of every filter, per input channel, in float64 and in the order of the weights: what demodulation
-// needs of a weight. [out channels, in channels]
-std::vector<double> filter_energies(const float* weight, const Shape4& shape);
 
 // styles is [N, in channels]; out has modulated_conv2d_shape(...) and may not be the residual.
 void modulated_conv2d(const float* x, const Shape4& shape, const float* weight, const float* styles,

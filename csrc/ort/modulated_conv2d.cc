@@ -8,6 +8,7 @@
 // y [N, O, H', W'].
 #include "ops/modulated_conv2d.h"
 
+#include <memory>
 #include <stdexcept>
 
 #include "ort/attributes.h"
@@ -46,7 +47,7 @@ class ModulatedConv2d {
     if (!weight) refuse("weight is missing");
     conv_.weight = image_shape(kName, "weight", weight->shape);
     if (conv_.weight.size() < 1) refuse("weight is " + text(weight->shape) + "; no size of it can be 0");
-    if (conv_.demodulate) energies_ = filter_energies(weight->data, conv_.weight);
+    prepared_ = std::make_unique<ConvWeights>(conv_.weight, !conv_.flip_weight);
     if (const auto taps = constant_input(info, kName, 5, "filter")) {
       conv_.filters = filters_of(kName, *taps);
       taps_.assign(taps->data, taps->data + conv_.filters.front().height * conv_.filters.front().width);
@@ -58,7 +59,7 @@ class ModulatedConv2d {
     Shape4 in = image_shape(kName, "x", x.shape), given = in;
     ModulatedConv conv = conv_;
     for (Filter& filter : conv.filters) filter.taps = taps_.data();
-    conv.energies = conv.demodulate ? energies_.data() : nullptr;
+    conv.prepared = prepared_.get();
     const int64_t samples = styles.shape.size() == 2 ? styles.shape[0] : in.n;
     if (samples == 1) {
       conv.styles_per_sample = false;
@@ -100,7 +101,7 @@ class ModulatedConv2d {
 
   ModulatedConv conv_;  // without the pointers
   std::vector<float> taps_;
-  std::vector<double> energies_;
+  std::unique_ptr<ConvWeights> prepared_;
 };
 
 }  // namespace

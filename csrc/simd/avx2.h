@@ -94,7 +94,30 @@ inline __m256i first_lanes(int64_t count) {
 // The first `count` lanes, fewer than all; the rest of the memory is not touched, the rest of the lanes is 0.
 inline F32 load_first(const float* p, int64_t count) { return {_mm256_maskload_ps(p, first_lanes(count))}; }
 inline void store_first(F32 a, int64_t count, float* p) { _mm256_maskstore_ps(p, first_lanes(count), a.v); }
+// A square of eight rows, in place.
+inline void transpose_f32(F32* square) {
+  __m256 a[8], b[8];
+#pragma GCC unroll 4
+  for (int k = 0; k < 8; k += 2) {
+    a[k] = _mm256_unpacklo_ps(square[k].v, square[k + 1].v);
+    a[k + 1] = _mm256_unpackhi_ps(square[k].v, square[k + 1].v);
+  }
+#pragma GCC unroll 2
+  for (int k = 0; k < 8; k += 4) {  // b[k + j]: column j of every four, of rows k to k + 3
+#pragma GCC unroll 2
+    for (int j = 0; j < 2; ++j) {
+      b[k + 2 * j] = _mm256_shuffle_ps(a[k + j], a[k + 2 + j], 0x44);
+      b[k + 2 * j + 1] = _mm256_shuffle_ps(a[k + j], a[k + 2 + j], 0xEE);
+    }
+  }
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; ++j) {
+    square[j].v = _mm256_permute2f128_ps(b[j], b[j + 4], 0x20);
+    square[j + 4].v = _mm256_permute2f128_ps(b[j], b[j + 4], 0x31);
+  }
+}
 constexpr int kMatmulRows = 6, kMatmulVectors = 2;  // of outputs that fit the registers
+constexpr int kTileGroup = 6;                       // beside two vectors of output channels
 // a where `where` is not below 0, else b.
 inline F32 choose_by_sign(F32 where, F32 a, F32 b) {
   return {_mm256_blendv_ps(a.v, b.v, _mm256_cmp_ps(where.v, _mm256_setzero_ps(), _CMP_LT_OQ))};

@@ -90,7 +90,36 @@ inline F32 load_first(const float* p, int64_t count) {
 inline void store_first(F32 a, int64_t count, float* p) {
   _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << count) - 1u), a.v);
 }
+// A square of sixteen rows, in place.
+inline void transpose_f32(F32* square) {
+  __m512 a[16], b[16];
+#pragma GCC unroll 8
+  for (int k = 0; k < 16; k += 2) {
+    a[k] = _mm512_unpacklo_ps(square[k].v, square[k + 1].v);
+    a[k + 1] = _mm512_unpackhi_ps(square[k].v, square[k + 1].v);
+  }
+#pragma GCC unroll 4
+  for (int k = 0; k < 16; k += 4) {  // b[k + j]: column j of every four, of rows k to k + 3
+#pragma GCC unroll 2
+    for (int j = 0; j < 2; ++j) {
+      const __m512d first = _mm512_castps_pd(a[k + j]), second = _mm512_castps_pd(a[k + 2 + j]);
+      b[k + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(first, second));
+      b[k + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(first, second));
+    }
+  }
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; ++j) {
+    const __m512 low0 = _mm512_shuffle_f32x4(b[j], b[j + 4], 0x88), low1 = _mm512_shuffle_f32x4(b[j], b[j + 4], 0xDD);
+    const __m512 high0 = _mm512_shuffle_f32x4(b[j + 8], b[j + 12], 0x88);
+    const __m512 high1 = _mm512_shuffle_f32x4(b[j + 8], b[j + 12], 0xDD);
+    square[j].v = _mm512_shuffle_f32x4(low0, high0, 0x88);
+    square[j + 4].v = _mm512_shuffle_f32x4(low1, high1, 0x88);
+    square[j + 8].v = _mm512_shuffle_f32x4(low0, high0, 0xDD);
+    square[j + 12].v = _mm512_shuffle_f32x4(low1, high1, 0xDD);
+  }
+}
 constexpr int kMatmulRows = 6, kMatmulVectors = 4;  // of outputs that fit the registers
+constexpr int kTileGroup = 12;                      // beside two vectors of output channels
 // a where `where` is not below 0, else b.
 inline F32 choose_by_sign(F32 where, F32 a, F32 b) {
   return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(where.v, _mm512_setzero_ps(), _CMP_LT_OQ), a.v, b.v)};

@@ -101,7 +101,9 @@ inline F32 square_root(F32 a) { return {__builtin_sqrtf(a.v)}; }
 // Fewer than all lanes: none here.
 inline F32 load_first(const float*, int64_t) { return {0.0f}; }
 inline void store_first(F32, int64_t, float*) {}
+inline void transpose_f32(F32*) {}                  // of one row
 constexpr int kMatmulRows = 4, kMatmulVectors = 2;  // of outputs that fit the registers
+constexpr int kTileGroup = 4;                       // beside two vectors of output channels
 // a where `where` is not below 0, else b.
 inline F32 choose_by_sign(F32 where, F32 a, F32 b) { return where.v < 0.0f ? b : a; }
 // A pair of bfloat16 a lane, the first in the low half. A product of two is exact in float32: only sums round.

@@ -29,6 +29,7 @@ void expect(bool good, const std::string& what) {
 void run_op_tests();
 void run_ecg_tests();
 void run_bf16_tests();
+void run_image_conv_tests();
 void run_layer_tests();
 void run_thread_tests();
 
@@ -130,6 +131,7 @@ int main() {
   run_op_tests();
   run_ecg_tests();
   run_bf16_tests();
+  run_image_conv_tests();
   run_layer_tests();
   run_thread_tests();
   std::printf("%s, %d failures\n", failures ? "FAILED" : "passed", failures);

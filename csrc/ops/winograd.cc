@@ -1,0 +1,150 @@
+// Winograd layers: inputs to the points, sums of products at each, back to outputs with all that follows.
+#include <algorithm>
+
+#include "ops/dispatch.h"
+#include "ops/image_conv.h"
+#include "ops/thread_memory.h"
+#include "ops/work.h"
+
+namespace dsb {
+namespace {
+
+constexpr int64_t kPanelBytes = 600 << 10;  // values and sums at the points that stay in the second-level cache
+constexpr int64_t kSharedBytes = 2 << 20;   // weights above this are read by one thread each
+constexpr int64_t kSharedTiles = 128;       // whose values at the points are then made before
+constexpr int64_t kApart = 16;              // points a power of two apart would fall on the same lines of the cache
+constexpr int64_t kChannelsPerTask = 64;    // of the transform
+
+// A rectangle of a sample's tiles; `tile` is the place of its first in the panel.
+struct Piece {
+  int64_t sample, row, column, rows, columns, tile;
+};
+struct Panel {
+  std::vector<Piece> pieces;
+  int64_t tiles = 0;
+};
+
+std::vector<Panel> cut(int64_t samples, int64_t rows, int64_t columns, int64_t most) {
+  std::vector<Panel> panels(1);
+  const auto add = [&](Piece piece) {
+    const int64_t tiles = piece.rows * piece.columns;
+    if (panels.back().tiles && panels.back().tiles + tiles > most) panels.emplace_back();
+    piece.tile = panels.back().tiles;
+    panels.back().pieces.push_back(piece);
+    panels.back().tiles += tiles;
+  };
+  const int64_t wide = divide_up(columns, divide_up(columns, most));
+  const int64_t high = divide_up(rows, divide_up(rows, std::max<int64_t>(1, most / wide)));
+  for (int64_t n = 0; n < samples; ++n)
+    for (int64_t row = 0; row < rows; row += high)
+      for (int64_t column = 0; column < columns; column += wide)
+        add({n, row, column, std::min(high, rows - row), std::min(wide, columns - column), 0});
+  return panels;
+}
+
+class Layer {
+ public:
+  Layer(const ImageConv& conv, const WinogradWeights& weights)
+      : conv_(conv), weights_(weights), k_(kernels()), side_(weights.outputs()), points_((side_ + 2) * (side_ + 2)) {
+    blocks_in_ = divide_up(conv.channels, kChannelBlock);
+    blocks_out_ = divide_up(conv.weight.n, WinogradWeights::kBlock);
+    sums_row_ = std::min(WinogradWeights::kBlock, padded_channels(conv.weight.n));
+    m_tile_ = points_ * sums_row_ + kApart;  // an odd number of lines
+  }
+
+  int64_t blocks_out() const { return blocks_out_; }
+  int64_t tile_bytes() const {
+    return (points_ * blocks_in_ * kChannelBlock + m_tile_) * static_cast<int64_t>(sizeof(float));
+  }
+  int64_t values(int64_t tiles) const { return points_ * v_point(tiles); }
+
+  // Channels [first, first + count), whole blocks, of one piece to the points.
+  void forward(const Panel& panel, const Piece& piece, int64_t first, int64_t count, float* v) const {
+    const int64_t area = conv_.height * conv_.width;
+    WinogradForward f = {};
+    f.outputs = side_;
+    f.channels = std::min(count, conv_.channels - first), f.channel = area;
+    f.height = conv_.height, f.width = conv_.width;
+    f.top = piece.row * side_ - conv_.top, f.left = piece.column * side_ - conv_.left;
+    f.rows = piece.rows, f.columns = piece.columns;
+    f.v_block = panel.tiles * kChannelBlock, f.v_point = v_point(panel.tiles);
+    const float* styles = conv_.styles ? conv_.styles + piece.sample * conv_.style_step + first : nullptr;
+    const int64_t strip = (side_ + 2) * (piece.columns * side_ + 2) * kChannelBlock;
+    k_.winograd_forward(f, conv_.x + piece.sample * conv_.x_step + first * area, styles,
+                        thread_memory(ThreadMemory::strip, strip),
+                        v + first / kChannelBlock * f.v_block + piece.tile * kChannelBlock);
+  }
+
+  // One block of output channels, at all of the panel's tiles.
+  void block(const Panel& panel, int64_t block, const float* v) const {
+    float* m = thread_memory(ThreadMemory::sums, panel.tiles * m_tile_);
+    WinogradProduct product = {};
+    product.channels = conv_.channels, product.v_block = panel.tiles * kChannelBlock;
+    product.rows = weights_.rows(block), product.tiles = panel.tiles, product.out_tile = m_tile_;
+    for (int64_t p = 0; p < points_; ++p)
+      k_.winograd_product(product, v + p * v_point(panel.tiles), weights_.at(block, p), m + p * sums_row_);
+    for (const Piece& piece : panel.pieces) inverse(piece, block * WinogradWeights::kBlock, m);
+  }
+
+ private:
+  int64_t v_point(int64_t tiles) const { return blocks_in_ * tiles * kChannelBlock + kApart; }
+
+  void inverse(const Piece& piece, int64_t o, const float* m) const {
+    const int64_t area = conv_.out_height * conv_.out_width, sample = piece.sample * conv_.weight.n * area + o * area;
+    WinogradInverse v = {};
+    v.outputs = side_;
+    v.channels = std::min(WinogradWeights::kBlock, conv_.weight.n - o), v.plane = area;
+    v.height = conv_.out_height, v.width = conv_.out_width;
+    v.top = piece.row * side_, v.left = piece.column * side_;
+    v.rows = piece.rows, v.columns = piece.columns;
+    v.m_tile = m_tile_, v.m_point = sums_row_;
+    ConvEpilogue e = conv_.epilogue;
+    e.factor = conv_.factors ? conv_.factors + piece.sample * conv_.factor_step + o : nullptr;
+    if (e.noise) e.noise += piece.sample * conv_.noise_step;
+    if (e.noise_gain) e.noise_gain += o;
+    if (e.bias) e.bias += o;
+    if (e.residual) e.residual += sample;
+    const int64_t strip = (std::max(kStripTiles, piece.columns) * side_ * side_ + kChannelBlock) * kChannelBlock;
+    k_.winograd_inverse(v, e, m + piece.tile * m_tile_, thread_memory(ThreadMemory::strip, strip), conv_.out + sample);
+  }
+
+  const ImageConv& conv_;
+  const WinogradWeights& weights_;
+  const Kernels& k_;
+  int64_t side_, points_, blocks_in_, blocks_out_, sums_row_, m_tile_;
+};
+
+}  // namespace
+
+void winograd_conv(const ImageConv& conv, const WinogradWeights& weights, const Threads& threads) {
+  const Layer layer(conv, weights);
+  const int64_t side = weights.outputs();
+  const int64_t rows = divide_up(conv.out_height, side), columns = divide_up(conv.out_width, side);
+  const int64_t all = conv.samples * rows * columns;
+  if (all == 0) return;
+  const bool shared = weights.bytes() > kSharedBytes || all < 12 * static_cast<int64_t>(threads.count());
+  if (!shared) {  // each thread takes panels of tiles through the whole layer
+    const std::vector<Panel> panels =
+        cut(conv.samples, rows, columns, std::max<int64_t>(12, kPanelBytes / layer.tile_bytes()));
+    parallel_for(panels.size(), threads, [&](uint64_t task) {
+      const Panel& panel = panels[task];
+      float* v = thread_memory(ThreadMemory::values, layer.values(panel.tiles));
+      for (const Piece& piece : panel.pieces) layer.forward(panel, piece, 0, conv.channels, v);
+      for (int64_t b = 0; b < layer.blocks_out(); ++b) layer.block(panel, b, v);
+    });
+    return;
+  }
+  for (const Panel& panel : cut(conv.samples, rows, columns, kSharedTiles)) {
+    float* v = thread_memory(ThreadMemory::values, layer.values(panel.tiles));
+    const int64_t groups = divide_up(conv.channels, kChannelsPerTask),
+                  pieces = static_cast<int64_t>(panel.pieces.size());
+    parallel_for(static_cast<uint64_t>(groups * pieces), threads, [&](uint64_t task) {
+      layer.forward(panel, panel.pieces[task / groups], static_cast<int64_t>(task % groups) * kChannelsPerTask,
+                    kChannelsPerTask, v);
+    });
+    parallel_for(static_cast<uint64_t>(layer.blocks_out()), threads,
+                 [&](uint64_t b) { layer.block(panel, static_cast<int64_t>(b), v); });
+  }
+}
+
+}  // namespace dsb
