@@ -16,8 +16,10 @@ from .._errors import GenerationError, InputError, ModelError
 from .stylegan2_source import PARTS
 
 LATENTS, NOISE, SECOND_LATENTS = 0, 1, 2  # streams
-# Above, a batch costs memory and is no faster: the 128 x 128 network made 52 images a second one by one, 50 by eights.
-_PIXELS_A_CALL, _PIXELS_ON_CUDA = 128 * 128, 64 * 128 * 128
+# Above, a batch costs memory and is no faster. Of 128 x 128 pixels the portable network made 52 images a second one by
+# one, 50 by eights; the fused one, whose weights are then read once for all, 61 and 69.
+_PIXELS_A_CALL = {"portable": 128 * 128, "fused": 8 * 128 * 128}
+_PIXELS_ON_CUDA = 64 * 128 * 128
 _REFUSED = {
     "label": "a stylegan2-pytorch network is not conditional, it has no labels",
     "truncation_cutoff": "a stylegan2-pytorch network truncates the styles of all blocks alike",
@@ -82,7 +84,7 @@ class StyleGan2Model:
 
     def batch_size(self, backend) -> int:
         """The backend's own, or less where images are large."""
-        pixels = _PIXELS_ON_CUDA if backend.device == "cuda" else _PIXELS_A_CALL
+        pixels = _PIXELS_ON_CUDA if backend.device == "cuda" else _PIXELS_A_CALL[backend.flavour]
         return max(1, min(backend.batch_size, pixels // self.card.image_size**2))
 
     def samples(self, backend_of, seed: int, start: int, count: int, options: StyleGan2Options) -> np.ndarray:

@@ -131,11 +131,8 @@ class Checkpoint:
         return _cache.graph(key, lambda: self.build(part, flavour))
 
     def flavour(self, able: tuple[str, ...]) -> str:
-        """The portable one where it runs: ONNX Runtime's float32 image convolutions are 24 times as fast as ours.
-
-        An exported fused file is the way to the fused one.
-        """
-        return "portable" if "portable" in able else able[0]
+        """What the backend prefers."""
+        return able[0]
 
     def export(self, path: str, flavour: str = "portable", part: str = "whole") -> None:
         """Write the graph of ``part``, weights inside, to ``path``."""
