@@ -72,7 +72,7 @@ void direct2d(const ConvPlane& p, int64_t out_channels, const float* x, const fl
         positions<4>(p, x, weight, count, out, out_row);
         break;
       case 5:
-        positions<(kMatmulRows > 4 ? 5 : 1)>(p, x, weight, count, out, out_row);
+        positions<(kMatmulRows > 4 ? 5 : kMatmulRows)>(p, x, weight, count, out, out_row);
         break;
       default:
         positions<kMatmulRows>(p, x, weight, count, out, out_row);
