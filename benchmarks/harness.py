@@ -68,6 +68,15 @@ class Comparison:
         return seconds / alternative.work if self.unit == "s" else alternative.work / seconds
 
 
+def fastest(peers: list, count: int):
+    """The peer whose ``run(count)`` takes least in a short, interleaved trial."""
+    trials = [Alternative(peer.setting, lambda peer=peer: peer.run(count)) for peer in peers]
+    for trial in trials:
+        trial.seconds()
+    least = [min(seconds) for seconds in zip(*([t.seconds() for t in trials] for _ in range(3)), strict=True)]
+    return peers[least.index(min(least))]
+
+
 def spread(values: list[float]) -> dict[str, float]:
     """Median, smallest and largest."""
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}

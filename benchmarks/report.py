@@ -61,12 +61,18 @@ def case(name: str, result: dict) -> str:
     lines = [f"\n{name}: {result['summary']}"]
     if "error" in result:
         return "\n".join([*lines, f"  FAILED: {result['error']}"])
-    lines.append(f"  checked: {result['checked']}")
+    for part, values in result.get("parts", {}).items():
+        lines += [f"  {part}", *_body(values)]
+    return "\n".join([*lines, *([] if "parts" in result else _body(result))])
+
+
+def _body(result: dict) -> list[str]:
+    lines = [f"  checked: {result['checked']}"]
     lines += _timing(result) if "alternatives" in result else [f"  {result['measured']}"]
     lines += [f"  missing: {peer}: {reason}" for peer, reason in result.get("missing", {}).items()]
     if result.get("note"):
         lines.append(f"  {result['note']}")
-    return "\n".join(lines)
+    return lines
 
 
 def write_json(path: str, document: dict) -> None:

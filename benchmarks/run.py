@@ -26,6 +26,9 @@ def run_case(name: str, rounds: int, count: int | None) -> dict:
     try:
         if hasattr(module, "measure"):
             return {**result, **module.measure(count)}
+        if hasattr(module, "comparisons"):
+            parts = module.comparisons(count)
+            return {**result, "parts": {part: interleave(c, rounds, fma_probe.gflops) for part, c in parts}}
         comparison = module.prepare(count)
         try:
             return {**result, **interleave(comparison, rounds, fma_probe.gflops)}

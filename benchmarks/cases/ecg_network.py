@@ -8,7 +8,7 @@ import ecg_peers
 import numpy as np
 import published_onnx
 from dsb_fast.export import reference
-from harness import Alternative, Comparison, Missing, WrongAnswer
+from harness import Alternative, Comparison, Missing, WrongAnswer, fastest
 
 import dsb_fast
 from dsb_fast._models import ecg_source
@@ -69,13 +69,7 @@ def _check(contenders: dict[str, list]) -> tuple[float, float]:
 
 def _best(name: str, peers: list, count: int) -> Alternative:
     """The fastest setting of a short, interleaved trial; the others are dropped."""
-    peer = peers[0]
-    if len(peers) > 1:
-        trials = [Alternative(p.setting, lambda p=p: p.run(2 * _BLOCK)) for p in peers]
-        for trial in trials:
-            trial.seconds()
-        fastest = [min(seconds) for seconds in zip(*([t.seconds() for t in trials] for _ in range(3)), strict=True)]
-        peer = peers[fastest.index(min(fastest))]
+    peer = peers[0] if len(peers) == 1 else fastest(peers, 2 * _BLOCK)
     return Alternative(name, lambda: peer.run(count), count, setting=peer.setting)
 
 

@@ -50,6 +50,8 @@ inline void from_points(const F32* m, F32* y) {
   y[3] = plus_times(plus_times(m[5], kFar2 * kFar, d2), kNear2 * kNear, d);
 }
 
+constexpr int64_t kAhead = 128;
+
 // One row of the image, columns [first, first + columns), as vectors over kWidth channels of which `channels` are
 // there; what lies outside the image is 0.
 inline void gather_row(const WinogradForward& f, const float* x, int64_t channels, int64_t row, int64_t first,
@@ -63,6 +65,7 @@ inline void gather_row(const WinogradForward& f, const float* x, int64_t channel
   const int64_t begin = first < 0 ? -first : 0, end = f.width - first < columns ? f.width - first : columns;
   for (int64_t c = 0; c < begin && c < columns; ++c) store_f32(zero, to + c * kWidth);
   for (int64_t c = end > begin ? end : begin; c < columns; ++c) store_f32(zero, to + c * kWidth);
+  const int64_t ahead = f.width > kAhead ? f.width : kAhead;  // too many planes for the processor to follow
   F32 factor = zero;
   if (factors) factor = channels < kWidth ? load_first(factors, channels) : load_f32(factors);
   for (int64_t c = begin; c < end; c += kWidth) {
@@ -70,6 +73,8 @@ inline void gather_row(const WinogradForward& f, const float* x, int64_t channel
     const int64_t count = end - c;
     F32 square[kFloatLanes];
     if (channels >= kWidth && count >= kWidth) {
+#pragma GCC unroll 16
+      for (int64_t k = 0; k < kWidth; ++k) __builtin_prefetch(from + k * f.channel + ahead);
 #pragma GCC unroll 16
       for (int64_t k = 0; k < kWidth; ++k) square[k] = load_f32(from + k * f.channel);
     } else {

@@ -7,7 +7,8 @@ namespace DSB_VARIANT {
 namespace {
 
 constexpr int64_t kWidth = static_cast<int64_t>(kFloatLanes);
-constexpr int64_t kAhead = 1024;  // floats of weights that are asked for in advance
+constexpr int64_t kAhead = 1024;     // floats of weights that are asked for in advance
+constexpr int64_t kBlocksAhead = 2;  // of input channels
 
 // B vectors of output channels at T tiles.
 template <int B, int T>
@@ -20,6 +21,9 @@ void block(const WinogradProduct& p, const float* v, const float* weight, float*
   }
   for (int64_t c = 0; c < p.channels; c += kChannelBlock, v += p.v_block) {
     const int64_t count = p.channels - c < kChannelBlock ? p.channels - c : kChannelBlock;
+    // Blocks lie too far apart for the processor to see them coming.
+#pragma GCC unroll 12
+    for (int t = 0; t < T; ++t) __builtin_prefetch(v + kBlocksAhead * p.v_block + t * kChannelBlock);
     for (int64_t k = 0; k < count; ++k, weight += p.rows) {
       __builtin_prefetch(weight + kAhead);
       if (B > 1 && kWidth == 16) __builtin_prefetch(weight + kAhead + kWidth);

@@ -13,6 +13,7 @@ constexpr int64_t kPanelBytes = 600 << 10;  // values and sums at the points tha
 constexpr int64_t kSharedBytes = 2 << 20;   // weights above this are read by one thread each
 constexpr int64_t kSharedTiles = 128;       // whose values at the points are then made before
 constexpr int64_t kApart = 16;              // points a power of two apart would fall on the same lines of the cache
+constexpr int64_t kBlocksPerTask = 4;       // of output channels
 constexpr int64_t kChannelsPerTask = 64;    // of the transform
 
 // A rectangle of a sample's tiles; `tile` is the place of its first in the panel.
@@ -75,15 +76,22 @@ class Layer {
                         v + first / kChannelBlock * f.v_block + piece.tile * kChannelBlock);
   }
 
-  // One block of output channels, at all of the panel's tiles.
-  void block(const Panel& panel, int64_t block, const float* v) const {
-    float* m = thread_memory(ThreadMemory::sums, panel.tiles * m_tile_);
+  // Blocks [first, end) of output channels, at all of the panel's tiles: point by point, so that the values at a point
+  // are in the cache for all but the first of them.
+  void blocks(const Panel& panel, int64_t first, int64_t end, const float* v) const {
+    const int64_t block_sums = panel.tiles * m_tile_;
+    float* m = thread_memory(ThreadMemory::sums, (end - first) * block_sums);
     WinogradProduct product = {};
     product.channels = conv_.channels, product.v_block = panel.tiles * kChannelBlock;
-    product.rows = weights_.rows(block), product.tiles = panel.tiles, product.out_tile = m_tile_;
+    product.tiles = panel.tiles, product.out_tile = m_tile_;
     for (int64_t p = 0; p < points_; ++p)
-      k_.winograd_product(product, v + p * v_point(panel.tiles), weights_.at(block, p), m + p * sums_row_);
-    for (const Piece& piece : panel.pieces) inverse(piece, block * WinogradWeights::kBlock, m);
+      for (int64_t b = first; b < end; ++b) {
+        product.rows = weights_.rows(b);
+        k_.winograd_product(product, v + p * v_point(panel.tiles), weights_.at(b, p),
+                            m + (b - first) * block_sums + p * sums_row_);
+      }
+    for (int64_t b = first; b < end; ++b)
+      for (const Piece& piece : panel.pieces) inverse(piece, b * WinogradWeights::kBlock, m + (b - first) * block_sums);
   }
 
  private:
@@ -130,7 +138,7 @@ void winograd_conv(const ImageConv& conv, const WinogradWeights& weights, const 
       const Panel& panel = panels[task];
       float* v = thread_memory(ThreadMemory::values, layer.values(panel.tiles));
       for (const Piece& piece : panel.pieces) layer.forward(panel, piece, 0, conv.channels, v);
-      for (int64_t b = 0; b < layer.blocks_out(); ++b) layer.block(panel, b, v);
+      for (int64_t b = 0; b < layer.blocks_out(); ++b) layer.blocks(panel, b, b + 1, v);
     });
     return;
   }
@@ -142,8 +150,12 @@ void winograd_conv(const ImageConv& conv, const WinogradWeights& weights, const 
       layer.forward(panel, panel.pieces[task / groups], static_cast<int64_t>(task % groups) * kChannelsPerTask,
                     kChannelsPerTask, v);
     });
-    parallel_for(static_cast<uint64_t>(layer.blocks_out()), threads,
-                 [&](uint64_t b) { layer.block(panel, static_cast<int64_t>(b), v); });
+    const int64_t blocks = layer.blocks_out(), share = blocks / static_cast<int64_t>(threads.count());
+    const int64_t group = std::max<int64_t>(1, std::min(kBlocksPerTask, share));
+    parallel_for(static_cast<uint64_t>(divide_up(blocks, group)), threads, [&](uint64_t task) {
+      const int64_t first = static_cast<int64_t>(task) * group;
+      layer.blocks(panel, first, std::min(blocks, first + group), v);
+    });
   }
 }
 

@@ -91,8 +91,8 @@ void run_image_conv_tests() {
       for (bool flip_weight : {false, true}) {
         test({{2, wide, size, size}, {wide % 2 ? 5 : 35, wide, 3, 3}, 1, 1, 1, 1, flip_weight});
         test({{1, wide, size, 21 - size}, {18, wide, 3, 3}, 2, 1, 3, 0, flip_weight});
-        test({{2, wide, size, size + 4}, {7, wide, 1, 1}, 0, 0, 0, 0, flip_weight});
-        test({{1, wide, size, 6}, {25, wide, 2, 4}, 0, 2, 1, 0, flip_weight});
+        test({{2, wide, size, size + 4}, {wide % 2 ? 5 : 7, wide, 1, 1}, 0, 0, 0, 0, flip_weight});
+        test({{1, wide, size, 6}, {wide % 2 ? 29 : 25, wide, 2, 4}, 0, 2, 1, 0, flip_weight});
       }
   test({{1, 3, 12, 80}, {4, 3, 3, 3}, -1, -2, -3, 1, true});
   test({{1, 3, 5, 150}, {2, 3, 3, 3}, 1, 1, 1, 1, true});

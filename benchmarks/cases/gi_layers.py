@@ -1,0 +1,65 @@
+"""Each modulated 3 x 3 layer of the GI-tract network with all that follows it, on all cores."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import layer_peers
+import numpy as np
+from harness import Alternative, Comparison, Missing, WrongAnswer, fastest
+
+from dsb_fast import ops
+
+SUMMARY = "modulated 3 x 3 layers, everything fused: dsb_fast's operator against OpenVINO f32 and ONNX Runtime"
+COUNT = "images an alternative makes in a round (128; rounded up to whole batches of 32)"
+SHAPES = Path(__file__).parent.parent / "shapes" / "gi_layers.json"
+TOLERANCE = 2e-5  # relative L2
+_BASELINE = "OpenVINO f32"
+_BLOCK = max(layer_peers.BATCHES)
+
+
+def _contenders(layer: layer_peers.Layer, missing: dict[str, str]) -> dict[str, list]:
+    """Every peer with its settings to choose from."""
+    if find_spec("openvino") is None:
+        raise Missing(f"{_BASELINE}: openvino is not installed; pip install '.[bench]'")
+    portable, batches = layer.portable(), layer_peers.BATCHES
+    found = {
+        "dsb_fast": [layer_peers.OnnxRuntime(layer, layer.fused(), b, str(ops.library_path())) for b in batches],
+        _BASELINE: [layer_peers.OpenVino(layer, portable, b, h) for h in ("LATENCY", "THROUGHPUT") for b in batches],
+    }
+    if find_spec("onnxruntime") is None:
+        missing["ONNX Runtime"] = "onnxruntime is not installed; pip install '.[cpu]'"
+    else:
+        found["ONNX Runtime"] = [layer_peers.OnnxRuntime(layer, portable, b) for b in batches]
+    return found
+
+
+def _check(layer: layer_peers.Layer, contenders: dict[str, list]) -> str:
+    """Relative L2 of every peer from float64 for one sample of each batch. Raises WrongAnswer above the tolerance."""
+    expected, said = layer.exact(1)[0], []
+    for name, peers in contenders.items():
+        errors = [np.linalg.norm(p.result()[0] - expected) / np.linalg.norm(expected) for p in peers]
+        if not max(errors) <= TOLERANCE:
+            raise WrongAnswer(f"{name}: relative L2 {max(errors):.1e} from float64, above {TOLERANCE}")
+        said.append(f"{name} {max(errors):.1e}")
+    return "relative L2 from float64: " + ", ".join(said)
+
+
+def comparisons(count: int | None) -> Iterator[tuple[str, Comparison]]:
+    """A layer at a time, its name first; every peer's best setting."""
+    count = -(-(count or 128) // _BLOCK) * _BLOCK
+    for shape in json.loads(SHAPES.read_text()):
+        layer = layer_peers.Layer(shape["in"], shape["out"], shape["size"])
+        missing: dict[str, str] = {}
+        contenders = _contenders(layer, missing)
+        checked = _check(layer, contenders)
+        alternatives = []
+        for name, peers in contenders.items():
+            peer = fastest(peers, _BLOCK)
+            alternatives.append(Alternative(name, lambda peer=peer: peer.run(count), count, setting=peer.setting))
+        contenders.clear()
+        label = "{in} to {out} channels at {size} x {size}".format(**shape)
+        yield label, Comparison("images/s", _BASELINE, alternatives, checked, missing)
