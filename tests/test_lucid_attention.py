@@ -26,7 +26,6 @@ BUILDERS = {
     "portable": (lucid_portable.build, lucid_portable.build_mapping, lucid_portable.build_synthesis),
     "fused": (lucid_graph.build_fused, lucid_graph.build_fused_mapping, lucid_graph.build_fused_synthesis),
 }
-pytestmark = pytest.mark.variant_independent
 
 
 def _models(data, name: str, flavour: str, network: str = "plain") -> dict:
@@ -136,6 +135,7 @@ def _tree(data, name: str) -> dict:
     return torch_file.load(path)[0]["GAN"]
 
 
+@pytest.mark.variant_independent
 @pytest.mark.parametrize("attention", TENSORS)
 def test_every_version_is_read_as_what_it_computed(data, attention):
     state = _tree(data, TENSORS[attention])
@@ -150,6 +150,7 @@ def test_every_version_is_read_as_what_it_computed(data, attention):
         assert f"its version is {version}, its attention has the tensors of" in line and "\n" not in line
 
 
+@pytest.mark.variant_independent
 @pytest.mark.parametrize("version", [None, "2.0.0", "1.5.9", 7])
 @pytest.mark.parametrize(("name", "read_as", "attention"), [
     ("attn64", "1.5.10", "1.5"), ("v160_attn32", "1.7.0", "1.6"), ("v180_attn32", "1.9.0", "1.9"),
@@ -160,6 +161,7 @@ def test_a_version_that_is_not_known_is_assumed(data, name, read_as, attention, 
     assert (found.version, found.attention) == (read_as, attention) and "version" in found.assumed
 
 
+@pytest.mark.variant_independent
 def test_tensors_of_two_versions_are_refused(data):
     old, new = _tree(data, "v160_attn32"), _tree(data, "v184_attn32")
     mixed = old | {name: tensor for name, tensor in new.items() if ".norm." in name}
