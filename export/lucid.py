@@ -26,7 +26,6 @@ __all__ = ["NETWORKS", "Lucid", "Network", "find_checkpoint", "from_tree", "load
 
 _MODEL = re.compile(r"model_(0|[1-9][0-9]*)\.pt")
 _VERSION = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})\.([0-9]{1,4})")
-_FIRST_VERSION, _LAST_VERSION = (1, 5, 10), (1, 9, 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +41,9 @@ class Lucid:
     """A checked checkpoint.
 
     ``networks`` has "ema" (SE, GE), "plain" (S, G), or both. ``attn_layers`` count from the output, 1 is the last
-    block. ``attention`` is the version whose attention they are, "1.5" or "1.9". ``mean_mapping`` is what styles are
-    drawn towards the mean of: S, where the file has it. ``assumed`` names what the file does not tell.
+    block. ``attention`` is the version whose attention they are: "1.5", "1.6", "1.8.0", "1.8.3" or "1.9", None where
+    there is none. ``mean_mapping`` is what styles are drawn towards the mean of: S, where the file has it. ``assumed``
+    names what the file does not tell.
     """
 
     networks: dict[str, Network]
@@ -127,11 +127,11 @@ def from_tree(tree: Any, config: Mapping[str, Any] | None = None, options: Mappi
     lr_mlp, is_assumed, contradictory = claims.lr_mlp()
     wrong += contradictory
     assumed = ["lr_mlp"] if is_assumed else []
-    version = ""
+    version, attention = "", None
     if generators and mappings:
         shape, depth = next(iter(generators.values())), next(iter(mappings.values())).style_depth
         wrong += claims.contradictions(shape, depth)
-        version, is_assumed = _version(tree.get("version"), shape, wrong)
+        version, attention, is_assumed = _version(tree.get("version"), shape, wrong)
         assumed += ["version"] if is_assumed else []
     refuse(wrong)
     arrays = read_arrays(parts)
@@ -142,7 +142,7 @@ def from_tree(tree: Any, config: Mapping[str, Any] | None = None, options: Mappi
     }
     return Lucid(
         networks, arrays.get("S") or arrays["SE"], shape.image_size, shape.channels, shape.latent_dim,
-        len(shape.widths), depth, lr_mlp, shape.attn_layers, shape.attention, shape.no_const, version, tuple(assumed),
+        len(shape.widths), depth, lr_mlp, shape.attn_layers, attention, shape.no_const, version, tuple(assumed),
     )  # fmt: skip
 
 
@@ -189,14 +189,13 @@ def _difference(one, other) -> str:
     return f"{name} {values[name]} and {others[name]}"
 
 
-def _version(value: Any, shape: GeneratorShape, wrong: list[str]) -> tuple[str, bool]:
-    """The version that the checkpoint is read as, and whether that is assumed."""
+def _version(value: Any, shape: GeneratorShape, wrong: list[str]) -> tuple[str, str | None, bool]:
+    """The version that the checkpoint is read as, whose attention it then has, and whether that is assumed."""
     match = _VERSION.fullmatch(value) if isinstance(value, str) else None
     number = tuple(map(int, match.groups())) if match else None
     try:
-        lucid_shapes.check_version(shape, number)
+        attention, assumed = lucid_shapes.attention_of(shape, number)
     except CheckpointError as error:
         wrong.append(str(error))
-    if number and _FIRST_VERSION <= number <= _LAST_VERSION:
-        return value, False
-    return ".".join(map(str, _LAST_VERSION if shape.attention == "1.9" else _FIRST_VERSION)), True
+        return "", None, False
+    return assumed or value, attention, assumed is not None

@@ -11,6 +11,7 @@ import numpy as np
 
 from .lucid_builder import FEATURES, HEADS, SLOPE, StandardPart
 
+_EPS = 1e-5  # of every norm
 _WIDTH = HEADS * FEATURES
 
 
@@ -19,28 +20,23 @@ def attention(part: StandardPart, x: str, size: int) -> str:
     first, second = part.part("0.fn"), part.part("1.fn")
     if "fn.to_q.weight" not in first:
         return x
-    x = _attend_1_9(first, x, size) if "norm.g" in first else _attend_1_5(first, x, size)
-    return _feed_forward(second, x)
+    x = _attend_1_6(first, x, size) if "fn.to_kv.net.0.weight" in first else _attend_1_5(first, x, size)
+    return _feed_forward(second, x, size)
 
 
-def _gain(part: StandardPart) -> np.float32:
-    return np.float32(part["g"].reshape(())) if "g" in part else np.float32(1)
-
-
-def _feed_forward(part: StandardPart, x: str) -> str:
-    y = _norm(part, x) if "norm.g" in part else x
+def _feed_forward(part: StandardPart, x: str, size: int) -> str:
+    y = _norm(part, x, size)
     y = part.node("LeakyRelu", [part.conv(y, "fn.0")], "fn.0.activated", alpha=SLOPE)
-    return part.node("Add", [x, part.conv(y, "fn.2", gain=_gain(part))], "out")
+    return part.node("Add", [x, part.conv(y, "fn.2", gain=part.gain())], "out")
 
 
 def _matrix(part: StandardPart, name: str, values: np.ndarray) -> str:
     return part.graph.constant(part.name + name, values)
 
 
-def _weight(part: StandardPart, name: str, gain: float = 1.0) -> np.ndarray:
-    """The weight of a 1 x 1 convolution as [out, in], times ``gain``, rounded once."""
-    weight = part[f"{name}.weight"]
-    return (np.float64(weight.reshape(weight.shape[:2])) * gain).astype(np.float32)
+def _weight(part: StandardPart, name: str, gain=1.0) -> np.ndarray:
+    """The weight of a 1 x 1 convolution as [out, in], times ``gain``: see StandardPart.scaled."""
+    return part.scaled(f"{name}.weight", gain).reshape(part[f"{name}.weight"].shape[:2])
 
 
 def _contexts(part: StandardPart, k: str, x: str, values: np.ndarray, bias: np.ndarray | None) -> str:
@@ -74,10 +70,10 @@ def _attend_1_5(part: StandardPart, x: str, size: int) -> str:
     to_k = _matrix(part, "fn.to_k.matrix", _weight(part, "fn.to_k", scale))
     k = part.node("MatMul", [to_k, flat], "k.product")
     y = _contexts(part, k, turned, _weight(part, "fn.to_v"), part["fn.to_v.bias"])
-    to_out = _weight(part, "fn.to_out", _gain(part)).T.reshape(HEADS, FEATURES, out)
+    to_out = _weight(part, "fn.to_out", part.gain()).T.reshape(HEADS, FEATURES, out)
     y = part.node("MatMul", [y, _matrix(part, "fn.to_out.matrix", to_out)], "context.out")
     # q sums to 1 in each head: an eighth of the bias in every row makes one bias a position.
-    bias = (np.float64(part["fn.to_out.bias"]) * _gain(part) / HEADS).astype(np.float32)
+    bias = (np.float64(part["fn.to_out.bias"]) * part.gain() / HEADS).astype(np.float32)
     y = part.node("Add", [y, _matrix(part, "fn.to_out.bias", bias)], "context.biased")
     y = part.node("Reshape", [y, part.integers(0, _WIDTH, out)], "context.matrix")
     q = part.node("Reshape", [_queries(part, turned, size, scale), part.integers(0, points, _WIDTH)], "q.flat")
@@ -86,9 +82,10 @@ def _attend_1_5(part: StandardPart, x: str, size: int) -> str:
     return part.node("Reshape", [y, part.integers(0, out, size, size)], "out")
 
 
-def _attend_1_9(part: StandardPart, x: str, size: int) -> str:
+def _attend_1_6(part: StandardPart, x: str, size: int) -> str:
+    """Of 1.6.0 and all later versions, which differ in what the input is normalised by."""
     points, channels = size * size, part["fn.to_q.weight"].shape[1]
-    normal = _norm(part, x)
+    normal = _norm(part, x, size)
     near = part.conv(normal, "fn.to_kv.net.0", pads=[1] * 4, group=channels)
     flat, turned = {}, {}
     for name, map_ in (("near", near), ("x", normal)):
@@ -101,21 +98,49 @@ def _attend_1_9(part: StandardPart, x: str, size: int) -> str:
     context = part.node("Transpose", [context], "context.turned", perm=[0, 1, 3, 2])
     y = part.node("MatMul", [context, q], "attention")
     y = part.node("Reshape", [y, part.integers(0, _WIDTH, size, size)], "attention.map")
-    return part.node("Add", [x, part.conv(_gelu(part, y), "fn.to_out")], "out")
+    return part.node("Add", [x, part.conv(_gelu(part, y), "fn.to_out", gain=part.gain())], "out")
 
 
-def _norm(part: StandardPart, x: str) -> str:
-    """Mean 0 and variance 1 over the channels of a position, then g and b.
+def _norm(part: StandardPart, x: str, size: int) -> str:
+    """What the part normalises its input to: ``x`` itself in 1.6.0 and 1.7.0, which do not.
 
-    Means are convolutions: ONNX Runtime's ReduceMean sums in another order where the batch is one.
+    Means are products with shares: ONNX Runtime's ReduceMean sums in another order where the batch is one.
     """
+    if "norm.weight" in part:
+        return _instance_norm(part, x, size)
+    return _channel_norm(part, x) if "norm.g" in part else x
+
+
+def _instance_norm(part: StandardPart, x: str, size: int) -> str:
+    """Mean 0 and variance 1 over the positions of a channel, then weight and bias (1.8.3 and 1.8.4)."""
+    points, channels = size * size, part["norm.weight"].size
+    shares = part.graph.constant(f"shares.{points}", np.full((1, points), 1 / points))
+    y = part.node("Reshape", [x, part.integers(0, channels, points)], "norm.flat")
+    y = part.node("Transpose", [y], "norm.turned", perm=[0, 2, 1])
+    apart = part.node("Sub", [y, part.node("MatMul", [shares, y], "norm.mean")], "norm.apart")
+    variance = part.node("MatMul", [shares, part.node("Mul", [apart, apart], "norm.squares")], "norm.variance")
+    y = part.node("Div", [apart, _deviation(part, variance)], "norm.normal")
+    y = part.node("Mul", [y, part.constant("norm.weight")], "norm.scaled")
+    y = part.node("Add", [y, part.constant("norm.bias")], "norm.sum")
+    y = part.node("Transpose", [y], "norm.planes", perm=[0, 2, 1])
+    return part.node("Reshape", [y, part.integers(0, channels, size, size)], "norm.out")
+
+
+def _deviation(part: StandardPart, variance: str) -> str:
+    """What a norm divides by. 1.8.0 and its like add to the standard deviation, all others to the variance."""
+    least = part.graph.constant("norm.least", _EPS)
+    if part.graph.attention == "1.8.0":
+        return part.node("Add", [part.node("Sqrt", [variance], "norm.root"), least], "norm.deviation")
+    return part.node("Sqrt", [part.node("Add", [variance, least], "norm.least_variance")], "norm.deviation")
+
+
+def _channel_norm(part: StandardPart, x: str) -> str:
+    """Mean 0 and variance 1 over the channels of a position, then g and b."""
     channels = part["norm.g"].size
     shares = _matrix(part, "norm.shares", np.full((1, channels, 1, 1), 1 / channels))
     apart = part.node("Sub", [x, part.node("Conv", [x, shares], "norm.mean")], "norm.apart")
     variance = part.node("Conv", [part.node("Mul", [apart, apart], "norm.squares"), shares], "norm.variance")
-    least = part.graph.constant("norm.least", 1e-5)
-    deviation = part.node("Sqrt", [part.node("Add", [variance, least], "norm.sum")], "norm.deviation")
-    y = part.node("Div", [apart, deviation], "norm.normal")
+    y = part.node("Div", [apart, _deviation(part, variance)], "norm.normal")
     y = part.node("Mul", [y, part.constant("norm.g", 1, -1, 1, 1)], "norm.scaled")
     return part.node("Add", [y, part.constant("norm.b", 1, -1, 1, 1)], "norm.out")
 

@@ -21,10 +21,10 @@ START = "to_initial_block."  # what makes the 4 x 4 map where none is learned
 
 
 class Graph:
-    """Nodes of one domain and the constants they read."""
+    """Nodes of one domain and the constants they read; ``attention`` is what tensors do not tell of the network."""
 
-    def __init__(self, domain: str):
-        self.domain = domain
+    def __init__(self, domain: str, attention: str | None = None):
+        self.domain, self.attention = domain, attention
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, onnx.TensorProto] = {}
 
@@ -60,6 +60,15 @@ class Part:
             return ""
         return self.graph.constant(self.name + name, self[name].reshape(shape) if shape else self[name])
 
+    def scaled(self, name: str, gain) -> np.ndarray:
+        """The tensor times ``gain``, a number or one an output channel; rounded once."""
+        values = np.float64(self[name])
+        return (values * np.reshape(np.float64(gain), (-1, *[1] * (values.ndim - 1)))).astype(np.float32)
+
+    def gain(self) -> np.ndarray:
+        """What the part's result is multiplied by: one number or one a channel."""
+        return self["g"].reshape(-1) if "g" in self else np.ones(1, np.float32)
+
     def node(self, op: str, inputs: list[str], output: str, **attributes) -> str:
         return self.graph.node(op, inputs, self.name + output, **attributes)
 
@@ -80,11 +89,10 @@ class StandardPart(Part):
         mean = self.node("MatMul", [shares, w], f"{START}mean")
         return self.node("Reshape", [mean, self.integers(0, latent)], f"{START}w")
 
-    def conv(self, x: str, layer: str, gain: float = 1.0, **attributes) -> str:
-        """A convolution with that layer's weight and, if it has one, bias, both times ``gain``."""
+    def conv(self, x: str, layer: str, gain=1.0, **attributes) -> str:
+        """A convolution with that layer's weight and, if it has one, bias, both times ``gain``: see :meth:`scaled`."""
         names = [name for name in (f"{layer}.weight", f"{layer}.bias") if name in self]
-        values = [self[name] if gain == 1 else (np.float64(self[name]) * gain).astype(np.float32) for name in names]
-        inputs = [self.graph.constant(self.name + name, value) for name, value in zip(names, values, strict=True)]
+        inputs = [self.graph.constant(self.name + name, self.scaled(name, gain)) for name in names]
         return self.node("Conv", [x, *inputs], f"{layer}.out", **attributes)
 
 

@@ -21,6 +21,8 @@ from .lucid_builder import (
     noise_shape,
 )
 
+_EPS = 1e-5  # of every norm
+
 
 class _Part(Part):
     """With layers of operators of domain ``dsb_fast``."""
@@ -34,16 +36,28 @@ class _Part(Part):
         inputs = [x, self.constant(f"{layer}.weight"), self.constant(f"{layer}.bias"), residual]
         return self.node("Conv1x1", inputs, f"{layer}.out", **attributes)
 
+    def last_conv1x1(self, x: str, layer: str, residual: str) -> str:
+        """What ends a part: times the part's g, added to ``residual``. A g a channel goes into weight and bias."""
+        gain = self.gain()
+        if len(gain) == 1:
+            return self.conv1x1(x, layer, residual, gain=float(gain[0]) if "g" in self else None)
+        names = [f"{layer}.weight", f"{layer}.bias"]
+        constants = [self.graph.constant(self.name + name, self.scaled(name, gain)) for name in names]
+        return self.node("Conv1x1", [x, *constants, residual], f"{layer}.out")
 
-def build_fused(mapping: Tensors, generator: Tensors, mean_style: np.ndarray, lr_mlp: float) -> onnx.ModelProto:
+
+def build_fused(
+    mapping: Tensors, generator: Tensors, mean_style: np.ndarray, lr_mlp: float, attention: str | None = None
+) -> onnx.ModelProto:
     """The whole network of operators of domain ``dsb_fast`` (docs/operators.md).
 
     Inputs ``z`` [N, D], ``noise`` [N, S, S] (row, column, as the package has it) and ``truncation_psi``, a number;
     output ``image`` [N, channels, S, S], not clamped; all float32. ``mapping`` and ``generator`` are the tensors of S
     and G, or of SE and GE; ``mean_style`` [D] is what styles are drawn towards; ``lr_mlp`` is the learning rate
-    multiplier of the mapping network.
+    multiplier of the mapping network. ``attention`` is whose attention it is (:class:`dsb_fast.export.lucid.Lucid`);
+    left out, it is the last that has tensors of such names.
     """
-    graph = Graph(DOMAIN)
+    graph = Graph(DOMAIN, attention)
     w = _mapping(_Part(graph, mapping), lr_mlp)
     mean = graph.constant("mean_style", np.reshape(mean_style, -1))
     w = graph.node("Truncate", [w, mean, "truncation_psi"], "w")
@@ -61,12 +75,12 @@ def build_fused_mapping(mapping: Tensors, lr_mlp: float) -> onnx.ModelProto:
     return model(graph, "lucid_mapping", {"z": size}, {"w": size})
 
 
-def build_fused_synthesis(generator: Tensors) -> onnx.ModelProto:
+def build_fused_synthesis(generator: Tensors, attention: str | None = None) -> onnx.ModelProto:
     """The generator alone: inputs ``w`` [N, blocks, D], a style a block, and ``noise``; output ``image``.
 
-    ``noise`` and ``image`` are those of :func:`build_fused`.
+    ``noise``, ``image`` and ``attention`` are those of :func:`build_fused`.
     """
-    graph = Graph(DOMAIN)
+    graph = Graph(DOMAIN, attention)
     _synthesis(_Part(graph, generator), "w", rows=True)
     inputs = {"w": ["N", blocks_of(generator), latent_of(generator)], "noise": noise_shape(generator)}
     return model(graph, "lucid_synthesis", inputs, {"image": image_shape(generator)})
@@ -124,28 +138,32 @@ def _attention(part: _Part, x: str) -> str:
     first, second = part.part("0.fn"), part.part("1.fn")
     if "fn.to_q.weight" not in first:
         return x
-    x = _attend_1_9(first, x) if "norm.g" in first else _attend_1_5(first, x)
-    y = _norm(second, x) if "norm.g" in second else x
-    y = second.conv1x1(y, "fn.0", act="lrelu", alpha=SLOPE)
-    return second.conv1x1(y, "fn.2", x, gain=_gain(second))
-
-
-def _gain(part: _Part) -> float | None:
-    return float(part["g"].reshape(())) if "g" in part else None
+    x = _attend_1_6(first, x) if "fn.to_kv.net.0.weight" in first else _attend_1_5(first, x)
+    y = second.conv1x1(_norm(second, x), "fn.0", act="lrelu", alpha=SLOPE)
+    return second.last_conv1x1(y, "fn.2", x)
 
 
 def _norm(part: _Part, x: str) -> str:
-    return part.node("ChannelNorm", [x, part.constant("norm.g", -1), part.constant("norm.b", -1)], "norm.out", eps=1e-5)
+    """What the part normalises its input to: ``x`` itself in 1.6.0 and 1.7.0, which do not."""
+    if "norm.weight" in part:  # 1.8.3 and 1.8.4
+        inputs = [x, part.constant("norm.weight"), part.constant("norm.bias")]
+        return part.node("InstanceNorm", inputs, "norm.out", eps=_EPS)
+    if "norm.g" not in part:
+        return x
+    inputs = [x, part.constant("norm.g", -1), part.constant("norm.b", -1)]
+    eps_to = "deviation" if part.graph.attention == "1.8.0" else None
+    return part.node("ChannelNorm", inputs, "norm.out", eps=_EPS, eps_to=eps_to)
 
 
 def _attend_1_5(part: _Part, x: str) -> str:
     scale = FEATURES**-0.25
     heads = [part.conv1x1(x, f"fn.to_{n}") for n in "qkv"]
     y = part.node("LinearAttention", heads, "attention", heads=HEADS, q_scale=scale, k_scale=scale)
-    return part.conv1x1(y, "fn.to_out", x, gain=_gain(part))
+    return part.last_conv1x1(y, "fn.to_out", x)
 
 
-def _attend_1_9(part: _Part, x: str) -> str:
+def _attend_1_6(part: _Part, x: str) -> str:
+    """Of 1.6.0 and all later versions, which differ in what the input is normalised by."""
     normal = _norm(part, x)
     q = part.conv1x1(normal, "fn.to_q")
     near = part.node("DepthwiseConv2d", [normal, part.constant("fn.to_kv.net.0.weight")], "near", padding=1)
@@ -155,4 +173,4 @@ def _attend_1_9(part: _Part, x: str) -> str:
         for n, half in halves
     )
     y = part.node("LinearAttention", [q, k, v], "attention", heads=HEADS, out_scale=FEATURES**-0.5)
-    return part.conv1x1(part.node("BiasAct", [y], "gelu", act="gelu"), "fn.to_out", x)
+    return part.last_conv1x1(part.node("BiasAct", [y], "gelu", act="gelu"), "fn.to_out", x)

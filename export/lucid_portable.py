@@ -32,9 +32,11 @@ from .lucid_builder import (
 _BLUR = np.outer([1, 2, 1], [1, 2, 1]) / 16
 
 
-def build(mapping: Tensors, generator: Tensors, mean_style: np.ndarray, lr_mlp: float) -> onnx.ModelProto:
+def build(
+    mapping: Tensors, generator: Tensors, mean_style: np.ndarray, lr_mlp: float, attention: str | None = None
+) -> onnx.ModelProto:
     """The whole network; arguments, inputs and output are those of :func:`dsb_fast.export.lucid_graph.build_fused`."""
-    graph = _whole(mapping, generator, mean_style, lr_mlp)
+    graph = _whole(mapping, generator, mean_style, lr_mlp, attention)
     inputs = {"z": ["N", latent_of(generator)], "noise": noise_shape(generator), "truncation_psi": []}
     return model(graph, "lucid", inputs, {"image": image_shape(generator)})
 
@@ -48,17 +50,18 @@ def build_mapping(mapping: Tensors, lr_mlp: float) -> onnx.ModelProto:
     return model(graph, "lucid_mapping", {"z": size}, {"w": size})
 
 
-def build_synthesis(generator: Tensors) -> onnx.ModelProto:
+def build_synthesis(generator: Tensors, attention: str | None = None) -> onnx.ModelProto:
     """The generator alone: inputs ``w`` [N, blocks, D], a style a block, and ``noise`` [N, S, S]; output ``image``."""
-    graph = Graph("")
+    graph = Graph("", attention)
     _synthesis(StandardPart(graph, generator), rows=True)
     inputs = {"w": ["N", blocks_of(generator), latent_of(generator)], "noise": noise_shape(generator)}
     return model(graph, "lucid_synthesis", inputs, {"image": image_shape(generator)})
 
 
 def build_fidelity(
-    mapping: Tensors, generator: Tensors, mean_style: np.ndarray, lr_mlp: float, truncation: float = 1.0
-) -> onnx.ModelProto:
+    mapping: Tensors, generator: Tensors, mean_style: np.ndarray, lr_mlp: float, truncation: float = 1.0,
+    attention: str | None = None,
+) -> onnx.ModelProto:  # fmt: skip
     """For torch-fidelity: input ``z`` [N, D], output ``image`` uint8 [N, channels, S, S].
 
     ``image`` is clamp(image, 0, 1) * 255 + 0.5, cut down. torch-fidelity hands over nothing but z, so all else is
@@ -66,7 +69,7 @@ def build_fidelity(
     An image is then a function of its z alone, whatever the batch and the runs before, which no random operator
     promises. torch-fidelity itself wants three channels.
     """
-    graph = _whole(mapping, generator, mean_style, lr_mlp)
+    graph = _whole(mapping, generator, mean_style, lr_mlp, attention)
     graph.nodes[-1].output[0] = "image.float"
     graph.constant("noise", random.uniform(0, 0, 1, noise_shape(generator)[1:], stream=1))
     graph.constant("truncation_psi", truncation)
@@ -87,8 +90,8 @@ def energies(weight: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(total.T, np.float32)
 
 
-def _whole(mapping: Tensors, generator: Tensors, mean_style: np.ndarray, lr_mlp: float) -> Graph:
-    graph = Graph("")
+def _whole(mapping: Tensors, generator: Tensors, mean_style: np.ndarray, lr_mlp: float, attention: str | None) -> Graph:
+    graph = Graph("", attention)
     w = _mapping(StandardPart(graph, mapping), lr_mlp)
     mean = graph.constant("mean_style", np.reshape(mean_style, -1))
     moved = graph.node("Mul", [graph.node("Sub", [w, mean], "w.apart"), "truncation_psi"], "w.moved")

@@ -1,7 +1,7 @@
 """Which tensors a network of stylegan2-pytorch has: read off a state dict, and named with their shapes.
 
 Names are those of the checkpoint without the network's own prefix. The package's versions 1.5.10 to 1.9.0 differ in
-their attention alone; ``attention`` is named after the first and the last of them, which are the ones supported.
+their attention alone; ``attention`` is named after the first version that had it, and "1.9" after the last.
 """
 
 from __future__ import annotations
@@ -20,7 +20,16 @@ MOST_LAYERS = 64  # of the mapping network, which has 8
 BLUR = "to_rgb.upsample.1.f"  # of every block but the last: the constant taps 1, 2, 1
 _INNER = 8 * 64  # heads and features of every attention
 _INDEX = "(0|[1-9][0-9]{0,5})"
-_SUPPORTED = "attention is read as versions 1.5.10 to 1.5.14 and 1.8.8 to 1.9.0 have it"
+
+# The first version of each attention. "1.8.0" and "1.9" have the same tensors: one divides by the standard deviation
+# plus 1e-5, the other by the root of variance plus 1e-5.
+_ATTENTIONS = (
+    ((1, 5, 10), "1.5"), ((1, 6, 0), "1.6"), ((1, 8, 0), "1.8.0"), ((1, 8, 3), "1.8.3"), ((1, 8, 5), "1.8.0"),
+    ((1, 8, 8), "1.9"),
+)  # fmt: skip
+_LAST_VERSION = (1, 9, 0)
+# What tensors are read as where no version is known: networks without attention are the same in all of them.
+_ASSUMED = {None: "1.5.10", "1.5": "1.5.10", "1.6": "1.7.0", "1.8.3": "1.8.4", "1.9": "1.9.0"}
 
 
 @dataclass(frozen=True)
@@ -41,7 +50,7 @@ class MappingShape:
 @dataclass(frozen=True)
 class GeneratorShape:
     """G or GE. ``widths`` are the channels that each block makes, the one at 4 x 4 first; ``attended`` are the indices
-    of the blocks that attention precedes."""
+    of the blocks that attention precedes, ``attention`` is what tensors of such names mean to the last version."""
 
     latent_dim: int
     widths: tuple[int, ...]
@@ -101,6 +110,10 @@ def _attention(name: str, channels: int, kind: str | None) -> dict[str, tuple[in
     out[f"{attend}.fn.to_q.weight"] = (_INNER, channels, 1, 1)
     out[f"{attend}.fn.to_kv.net.0.weight"] = (channels, 1, 3, 3)
     out[f"{attend}.fn.to_kv.net.1.weight"] = (2 * _INNER, channels, 1, 1)
+    if kind == "1.6":
+        return out | {f"{part}.g": (1, channels, 1, 1) for part in (attend, feed)}
+    if kind == "1.8.3":
+        return out | _layer(f"{attend}.norm", channels) | _layer(f"{feed}.norm", channels)
     return out | {f"{part}.norm.{n}": (1, channels, 1, 1) for part in (attend, feed) for n in "gb"}
 
 
@@ -160,21 +173,27 @@ def _majority(shapes: Shapes, what: str, places: Iterable[tuple[str, int]]) -> i
 
 
 def _generation(names: set[str]) -> str | None:
-    """Whose attention has tensors of such names. Raises CheckpointError for one that is not supported."""
+    """Whose attention has tensors of such names; of two the last."""
     if not any(name.startswith("0.fn.fn.to_kv.") for name in names):
         return "1.5" if names else None
     if "0.fn.norm.weight" in names:
-        raise CheckpointError(f"its attention normalises as versions 1.8.3 and 1.8.4 did; {_SUPPORTED}")
-    if "0.fn.g" in names:
-        raise CheckpointError(f"its attention is scaled as in versions 1.6.0 and 1.7.0; {_SUPPORTED}")
-    return "1.9"
+        return "1.8.3"
+    return "1.6" if "0.fn.g" in names else "1.9"
 
 
-def check_version(generator: GeneratorShape, version: tuple[int, ...] | None) -> None:
-    """Raises CheckpointError where the same tensors meant something else to that version.
+def attention_of(generator: GeneratorShape, version: tuple[int, ...] | None) -> tuple[str | None, str | None]:
+    """Whose attention it is to that version, and the version to assume where the given one is not known.
 
-    1.8.0 to 1.8.7 divided by the standard deviation plus 1e-5, later ones by the root of variance plus 1e-5.
+    Raises CheckpointError for a known version whose attention has other tensors.
     """
-    if generator.attention == "1.9" and version is not None and (1, 8, 0) <= version < (1, 8, 8):
-        text = ".".join(map(str, version))
-        raise CheckpointError(f"its attention normalises as version {text} did; {_SUPPORTED}")
+    found = generator.attention
+    if version is None or not _ATTENTIONS[0][0] <= version <= _LAST_VERSION:
+        return found, _ASSUMED[found]
+    meant = [attention for first, attention in _ATTENTIONS if first <= version][-1]
+    if found is None or found == meant or (found, meant) == ("1.9", "1.8.0"):
+        return found and meant, None
+    text = ".".join(map(str, version))
+    raise CheckpointError(
+        f"its version is {text}, its attention has the tensors of {_ASSUMED[found]}; "
+        "without a version it would be read as that"
+    )

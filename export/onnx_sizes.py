@@ -206,10 +206,11 @@ _ACTIVATION = {"act", "alpha", "gain", "clamp"}
 _OPERATORS: dict[str, tuple[Callable[[list[Shape], dict], Shape], set[str]]] = {
     "BiasAct": (_first, _ACTIVATION),
     "Blur2d": (_first, set()),
-    "ChannelNorm": (_first, {"eps"}),
+    "ChannelNorm": (_first, {"eps", "eps_to"}),
     "Conv1x1": (_conv1x1, _ACTIVATION),
     "Dense": (_dense, _ACTIVATION | {"weight_gain", "bias_gain", "row", "shape"}),
     "DepthwiseConv2d": (_depthwise, {"padding"}),
+    "InstanceNorm": (_first, {"eps"}),
     "LinearAttention": (_attention, {"heads", "q_scale", "k_scale", "out_scale"}),
     "ModulatedConv2d": (_modulated, _ACTIVATION | {"padding", "demodulate", "style_offset"}),
     "NoisePlane": (_plane, {"size"}),

@@ -48,8 +48,35 @@ def test_constant_images_stay_constant(impl):
 def test_channel_norm(n, c, h, w, eps):
     x, g, b = random(0, n, c, h, w), random(1, c), random(2, c)
     for impl in IMPLS:
-        close(ops.channel_norm(x, g, b, eps, impl=impl), exact.channel_norm(x, g, b, eps))
+        for eps_to in ("variance", "deviation"):
+            close(ops.channel_norm(x, g, b, eps, eps_to, impl=impl), exact.channel_norm(x, g, b, eps, eps_to))
     assert ops.channel_norm(random(0, n, 0, h, w), g[:0], b[:0]).shape == (n, 0, h, w)
+
+
+@given(samples, channels, sizes, sizes, st.sampled_from([1e-5, 1e-3, 1.0]))
+@settings(**shuffled)
+def test_instance_norm(n, c, h, w, eps):
+    x, g, b = random(0, n, c, h, w), random(1, c), random(2, c)
+    for impl in IMPLS:
+        got = ops.instance_norm(x, g, b, eps, impl=impl)
+        if x.size:
+            close(got, exact.instance_norm(x, g, b, eps))
+        assert got.shape == x.shape
+
+
+def test_instance_norm_is_torchs():
+    x, g, b = random(0, 3, 5, 17, 33), random(1, 5), random(2, 5)
+    double = (torch.from_numpy(values).double() for values in (x, g, b))
+    theirs = torch.nn.functional.instance_norm(next(double), weight=next(double), bias=next(double))
+    for impl in IMPLS:
+        close(ops.instance_norm(x, g, b, impl=impl), theirs.numpy())
+
+
+def test_instance_norm_of_large_values_and_planes_stays_accurate():
+    for x in (1000 + random(0, 2, 3, 33, 65), 0.01 * random(1, 1, 1, 512, 512)):
+        g, b = random(1, x.shape[1]), random(2, x.shape[1])
+        for impl in IMPLS:
+            close(ops.instance_norm(x, g, b, impl=impl), exact.instance_norm(x, g, b, 1e-5), 1e-4)
 
 
 def test_channel_norm_of_large_values_stays_accurate():
@@ -211,6 +238,7 @@ CALLS = {
     "upsample_bilinear2d": ops.upsample_bilinear2d,
     "blur2d": ops.blur2d,
     "channel_norm": lambda x, **how: ops.channel_norm(x, random(1, 4), random(2, 4), **how),
+    "instance_norm": lambda x, **how: ops.instance_norm(x, random(1, 4), random(2, 4), **how),
     "conv1x1": lambda x, **how: ops.conv1x1(x, random(1, 3, 4), random(2, 3), "gelu", **how),
     "feed_forward": lambda x, **how: ops.feed_forward(
         x, random(1, 8, 4), random(2, 8), random(3, 4, 8), None, residual=x, **how
@@ -259,6 +287,9 @@ def test_other_types_are_never_traded_silently(name):
         (lambda x: ops.channel_norm(x, np.ones(3, "f4"), np.ones(4, "f4")), ["g is [3]", "needs [4]"]),
         (lambda x: ops.channel_norm(x, np.ones(4, "f4"), np.ones((4, 1), "f4")), ["b is [4, 1]", "needs [4]"]),
         (lambda x: ops.channel_norm(x, x[0, :, 0, 0], x[0, :, 0, 0], eps=-1), ["eps is -1.0"]),
+        (lambda x: ops.channel_norm(x, x[0, :, 0, 0], x[0, :, 0, 0], eps_to="g"), ["eps_to is 'g'", "deviation"]),
+        (lambda x: ops.instance_norm(x, np.ones(3, "f4"), np.ones(4, "f4")), ["instance_norm: g is [3]", "needs [4]"]),
+        (lambda x: ops.instance_norm(x, x[0, :, 0, 0], x[0, :, 0, 0], eps=-1), ["eps is -1.0"]),
         (lambda x: ops.conv1x1(x, random(0, 3, 5)), ["weight is [3, 5]", "[out, 4]"]),
         (lambda x: ops.conv1x1(x, random(0, 3, 4, 3, 3)), ["weight is [3, 4, 3, 3]", "[out, 4, 1, 1]"]),
         (lambda x: ops.conv1x1(x, random(0, 3, 4), random(0, 4)), ["bias is [4]", "needs [3]"]),

@@ -29,6 +29,8 @@ for h, w in ((1, 1), (2, 7), (5, 8), (9, 15), (16, 17), (31, 33), (64, 65), (3, 
     fused.update(ops.upsample_bilinear2d(x))
     exact.update(ops.blur2d(x))
     fused.update(ops.channel_norm(x, array(12), array(12)))
+    fused.update(ops.channel_norm(x, array(12), array(12), 1e-2, "deviation"))
+    fused.update(ops.instance_norm(x, array(12), array(12)))
     fused.update(ops.conv1x1(x, array(19, 12), array(19), "gelu", residual=array(3, 19, h, w)))
     fused.update(ops.feed_forward(x, array(24, 12), array(24), array(12, 24), array(12)))
     fused.update(ops.depthwise_conv2d(x, array(12, 3, 3), 1))
@@ -76,6 +78,10 @@ LAYERS = {
     "upsample_bilinear2d": ops.upsample_bilinear2d,
     "blur2d": ops.blur2d,
     "channel_norm": lambda x, **how: ops.channel_norm(x, *_WEIGHTS["norm"], **how),
+    "channel_norm, eps to the deviation": lambda x, **how: ops.channel_norm(
+        x, *_WEIGHTS["norm"], 1e-2, "deviation", **how
+    ),
+    "instance_norm": lambda x, **how: ops.instance_norm(x, *_WEIGHTS["norm"], **how),
     "conv1x1": lambda x, **how: ops.conv1x1(x, *_WEIGHTS["wide"], **how),
     "feed_forward": lambda x, **how: ops.feed_forward(x, *_WEIGHTS["forward"], residual=x, **how),
     "depthwise_conv2d": lambda x, **how: ops.depthwise_conv2d(x, _WEIGHTS["taps"], 1, **how),
@@ -106,7 +112,8 @@ def test_threads_do_not_change_bits():
     calls = {
         "upsample_bilinear2d": lambda threads: native.upsample_bilinear2d(x, threads),
         "blur2d": lambda threads: native.blur2d(x, threads),
-        "channel_norm": lambda threads: native.channel_norm(x, g, g, 1e-5, threads),
+        "channel_norm": lambda threads: native.channel_norm(x, g, g, 1e-5, True, threads),
+        "instance_norm": lambda threads: native.instance_norm(x, g, g, 1e-5, threads),
         "depthwise_conv2d": lambda threads: native.depthwise_conv2d(x, taps, 1, threads),
         "conv1x1": lambda threads: native.conv1x1(x, wide, None, "gelu", 0.0, 1.0, None, threads),
         "linear_attention": lambda threads: native.linear_attention(x, x, x, 8, 0.5, 0.5, 1.0, threads),

@@ -186,23 +186,6 @@ def test_of_much_that_is_wrong_some_is_named_and_the_rest_counted(written):
     assert line.startswith(f"{path}: ") and line.count("is missing") == 4 and line.endswith("; and 8 more")
 
 
-# The tensors' names in versions whose attention is another, with what tells them apart.
-OTHERS = {
-    "1.6.0": lambda name: name.replace("norm.g", "g") if not name.endswith("norm.b") else None,
-    "1.8.4": lambda name: name.replace("norm.g", "norm.weight").replace("norm.b", "norm.bias"),
-    "1.8.7": lambda name: name,
-}
-
-
-@pytest.mark.parametrize("version", sorted(OTHERS))
-def test_attention_that_is_computed_otherwise_is_refused(version, data):
-    tree, _ = torch_file.load(data / "lucid/models/v190_attn32/model_5.pt")
-    state = {OTHERS[version](name): tensor for name, tensor in tree["GAN"].items()}
-    state.pop(None, None)
-    line = refusal({"GAN": state, "version": version})
-    assert version[:3] in line and "1.5.10 to 1.5.14 and 1.8.8 to 1.9.0" in line
-
-
 @pytest.mark.parametrize(("version", "read_as"), [(None, "1.9.0"), ("2.0.0", "1.9.0"), (7, "1.9.0"), ("1.8.8", None)])
 def test_a_version_that_is_not_known_is_assumed(version, read_as, data):
     tree, _ = torch_file.load(data / "lucid/models/v190_attn32/model_5.pt")

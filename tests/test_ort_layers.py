@@ -41,6 +41,10 @@ def test_upsample_blur_and_norm(shape, threads):
     identical(ort_graphs.run("ChannelNorm", inputs, "gb", threads), ops.channel_norm(x, g, b, impl="native"))
     got = ort_graphs.run("ChannelNorm", inputs, (), threads, eps=0.25)
     identical(got, ops.channel_norm(x, g, b, 0.25, impl="native"))
+    got = ort_graphs.run("ChannelNorm", inputs, (), threads, eps=0.25, eps_to="deviation")
+    identical(got, ops.channel_norm(x, g, b, 0.25, "deviation", impl="native"))
+    got = ort_graphs.run("InstanceNorm", inputs, "gb", threads, eps=0.25)
+    identical(got, ops.instance_norm(x, g, b, 0.25, impl="native"))
 
 
 @few
@@ -166,6 +170,7 @@ def test_work_is_split():
         ("UpsampleBilinear2d", {"x": x}, (), {}),
         ("Blur2d", {"x": x}, (), {}),
         ("ChannelNorm", {"x": x, "g": weight[:, 0][:24], "b": weight[:, 1][:24]}, (), {}),
+        ("InstanceNorm", {"x": x, "g": weight[:, 0][:24], "b": weight[:, 1][:24]}, (), {}),
         ("DepthwiseConv2d", {"x": x, "w": random(5, 24, 3, 3)}, (), {"padding": 1}),
         ("Conv1x1", {"x": x, "w": weight}, ["w"], {"act": "gelu"}),
         ("LinearAttention", {"q": q, "k": k, "v": v}, (), {"heads": 4}),
@@ -189,7 +194,8 @@ def test_sizes_are_inferred_where_they_are_known():
         assert inferred("UpsampleBilinear2d", {"x": image}, {"x": unknown})[2:] != [16, 12]
     assert inferred("Blur2d", {"x": image}, {"x": ["N", "C", 8, 6]}) == ["N", "C", 8, 6]
     norm = {"x": image, "g": image[0, :, 0, 0], "b": image[0, :, 0, 0]}
-    assert inferred("ChannelNorm", norm, {"x": ["N", 3, 8, 6]}) == ["N", 3, 8, 6]
+    for op in ("ChannelNorm", "InstanceNorm"):
+        assert inferred(op, norm, {"x": ["N", 3, 8, 6]}) == ["N", 3, 8, 6]
     attention = {"q": image, "k": image, "v": image}
     assert inferred("LinearAttention", attention, {"v": ["N", 3, 8, 6]}, heads=1) == ["N", 3, 8, 6]
     assert inferred("NormalizeLatent", {"z": flat}, {"z": ["N", 5]}, kind="l2") == ["N", 5]

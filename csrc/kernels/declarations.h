@@ -36,7 +36,8 @@ void softmax_columns(const float* x, int64_t rows, int64_t row, int64_t columns,
 void bilinear_up2(const float* x, int64_t height, int64_t width, float* out);
 void blur2d(const float* x, int64_t height, int64_t width, float* out);
 void channel_norm(const float* x, int64_t channels, int64_t channel, int64_t count, const float* gain,
-                  const float* bias, float eps, float* out);
+                  const float* bias, float eps, bool eps_to_deviation, float* out);
+void instance_norm(const float* x, int64_t count, float gain, float bias, float eps, float* out);
 bool grey_levels(const float* x, int64_t channels, int64_t pixels, float scale, float offset, uint8_t* out);
 void round_bf16(const float* x, size_t count, bfloat16* out);
 void widen_bf16(const bfloat16* x, size_t count, float* out);

@@ -209,9 +209,12 @@ struct Kernels {
   // [1, 2, 1] x [1, 2, 1] / 16, reflected at the edges; a single row or column is its own neighbour.
   void (*blur2d)(const float* x, int64_t height, int64_t width, float* out);
   // out[c, e] = (x[c, e] - mean) / sqrt(variance + eps) * gain[c] + bias[c], mean and population variance over c, for
-  // `count` positions e; channels are `channel` floats apart.
+  // `count` positions e; channels are `channel` floats apart. `eps_to_deviation`: sqrt(variance) + eps instead.
   void (*channel_norm)(const float* x, int64_t channels, int64_t channel, int64_t count, const float* gain,
-                       const float* bias, float eps, float* out);
+                       const float* bias, float eps, bool eps_to_deviation, float* out);
+  // out[e] = (x[e] - mean) / sqrt(variance + eps) * gain + bias, mean and population variance over all `count` of them.
+  // Sixteen partial sums, each of every sixteenth value, added in order.
+  void (*instance_norm)(const float* x, int64_t count, float gain, float bias, float eps, float* out);
   // out[e, c] = x[c, e] * scale + offset, product and sum each rounded, held to 0..255 and cut down; false if any
   // result is not a number. x is [channels, pixels].
   bool (*grey_levels)(const float* x, int64_t channels, int64_t pixels, float scale, float offset, uint8_t* out);

@@ -37,14 +37,24 @@ void blur2d(const float* x, const Shape4& shape, const Threads& threads, float* 
 }
 
 void channel_norm(const float* x, const Shape4& shape, const float* gain, const float* bias, float eps,
-                  const Threads& threads, float* out) {
+                  bool eps_to_deviation, const Threads& threads, float* out) {
   const Kernels& k = kernels();
   const int64_t positions = shape.h * shape.w, run = std::max<int64_t>(64, items_per_task(4 * shape.c));
   const int64_t runs = divide_up(positions, run);
   parallel_for(static_cast<uint64_t>(shape.n * runs), threads, [&](uint64_t task) {
     const int64_t n = static_cast<int64_t>(task) / runs, first = static_cast<int64_t>(task) % runs * run;
     const int64_t at = n * shape.c * positions + first;
-    k.channel_norm(x + at, shape.c, positions, std::min(run, positions - first), gain, bias, eps, out + at);
+    k.channel_norm(x + at, shape.c, positions, std::min(run, positions - first), gain, bias, eps, eps_to_deviation,
+                   out + at);
+  });
+}
+
+void instance_norm(const float* x, const Shape4& shape, const float* gain, const float* bias, float eps,
+                   const Threads& threads, float* out) {
+  const Kernels& k = kernels();
+  const int64_t plane = shape.h * shape.w;
+  for_planes(shape.n * shape.c, 4 * plane, threads, [&](int64_t p) {
+    k.instance_norm(x + p * plane, plane, gain[p % shape.c], bias[p % shape.c], eps, out + p * plane);
   });
 }
 

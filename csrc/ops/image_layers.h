@@ -12,9 +12,14 @@ void upsample_bilinear2d(const float* x, const Shape4& shape, const Threads& thr
 // [1, 2, 1] x [1, 2, 1] / 16 with reflected edges; out has x's shape and may not be x.
 void blur2d(const float* x, const Shape4& shape, const Threads& threads, float* out);
 
-// Zero mean and unit population variance over the channels of every position, then gain and bias, [C] each.
+// Zero mean and unit population variance over the channels of every position, then gain and bias, [C] each. eps is
+// added to the variance, or, `eps_to_deviation`, to its root.
 void channel_norm(const float* x, const Shape4& shape, const float* gain, const float* bias, float eps,
-                  const Threads& threads, float* out);
+                  bool eps_to_deviation, const Threads& threads, float* out);
+
+// The same over the positions of every channel, eps added to the variance.
+void instance_norm(const float* x, const Shape4& shape, const float* gain, const float* bias, float eps,
+                   const Threads& threads, float* out);
 
 struct DepthwiseConv {
   int64_t height, width;  // of the kernel

@@ -1,9 +1,12 @@
-// UpsampleBilinear2d, Blur2d, ChannelNorm, DepthwiseConv2d: layers that work on one plane, or one position, at a time.
+// UpsampleBilinear2d, Blur2d, ChannelNorm, InstanceNorm, DepthwiseConv2d: layers that work on one plane, or one
+// position, at a time.
 //
 // UpsampleBilinear2d: input x [N, C, H, W]; output y [N, C, 2 H, 2 W], corners not aligned, edges clamped.
 // Blur2d: input x [N, C, H, W]; output y, as x, of the taps [1, 2, 1] x [1, 2, 1] / 16, edges reflected.
-// ChannelNorm: inputs x [N, C, H, W], g [C], b [C]; attribute eps (1e-5); output y, as x, (x - mean) / sqrt(variance +
-// eps) * g + b over the channels of a position.
+// ChannelNorm: inputs x [N, C, H, W], g [C], b [C]; attributes eps (1e-5), eps_to ("variance"); output y, as x, (x -
+// mean) / sqrt(variance + eps) * g + b over the channels of a position; eps_to "deviation" divides by sqrt(variance) +
+// eps.
+// InstanceNorm: inputs and eps as ChannelNorm, over the positions of a channel.
 // DepthwiseConv2d: inputs x [N, C, H, W], weight [C, h, w] or [C, 1, h, w]; attribute padding (0), zeros on every side;
 // output y [N, C, H + 2 padding - h + 1, W + 2 padding - w + 1], each channel correlated with a kernel of its own.
 #include "ops/image_layers.h"
@@ -62,14 +65,23 @@ class Blur2d {
   static void infer(Inference& inference) { inference.set_output_as(0, kOutput); }
 };
 
+float norm_eps(const Ort::ConstKernelInfo& info, const char* op) {
+  const float eps = Attributes(info, op).number("eps", 1e-5f);
+  if (eps < 0.0f) throw std::invalid_argument(std::string(op) + ": attribute eps is negative");
+  return eps;
+}
+
 class ChannelNorm {
  public:
   static constexpr const char* kName = "ChannelNorm";
   static constexpr Input kInputs[] = {{kFloat}, {kFloat}, {kFloat}};
   static constexpr ONNXTensorElementDataType kOutput = kFloat;
 
-  explicit ChannelNorm(const Ort::ConstKernelInfo& info) : eps_(Attributes(info, kName).number("eps", 1e-5f)) {
-    if (eps_ < 0.0f) throw std::invalid_argument(std::string(kName) + ": attribute eps is negative");
+  explicit ChannelNorm(const Ort::ConstKernelInfo& info) : eps_(norm_eps(info, kName)) {
+    const std::string eps_to = Attributes(info, kName).text("eps_to", "variance");
+    eps_to_deviation_ = eps_to == "deviation";
+    if (!eps_to_deviation_ && eps_to != "variance")
+      throw std::invalid_argument(std::string(kName) + ": attribute eps_to is neither variance nor deviation");
   }
 
   void compute(const Ort::KernelContext& context) const {
@@ -79,7 +91,33 @@ class ChannelNorm {
     check_shape(kName, "b", b.shape, {shape.c});
     auto y = context.GetOutput(0, x.shape);
     if (x.count == 0) return;
-    channel_norm(x.data, shape, g.data, b.data, eps_, host_threads(context), y.GetTensorMutableData<float>());
+    channel_norm(x.data, shape, g.data, b.data, eps_, eps_to_deviation_, host_threads(context),
+                 y.GetTensorMutableData<float>());
+  }
+
+  static void infer(Inference& inference) { inference.set_output_as(0, kOutput); }
+
+ private:
+  float eps_;
+  bool eps_to_deviation_;
+};
+
+class InstanceNorm {
+ public:
+  static constexpr const char* kName = "InstanceNorm";
+  static constexpr Input kInputs[] = {{kFloat}, {kFloat}, {kFloat}};
+  static constexpr ONNXTensorElementDataType kOutput = kFloat;
+
+  explicit InstanceNorm(const Ort::ConstKernelInfo& info) : eps_(norm_eps(info, kName)) {}
+
+  void compute(const Ort::KernelContext& context) const {
+    const Tensor x = input(context, 0), g = input(context, 1), b = input(context, 2);
+    const Shape4 shape = image_shape(kName, "x", x.shape);
+    check_shape(kName, "g", g.shape, {shape.c});
+    check_shape(kName, "b", b.shape, {shape.c});
+    auto y = context.GetOutput(0, x.shape);
+    if (x.count == 0) return;
+    instance_norm(x.data, shape, g.data, b.data, eps_, host_threads(context), y.GetTensorMutableData<float>());
   }
 
   static void infer(Inference& inference) { inference.set_output_as(0, kOutput); }
@@ -122,6 +160,7 @@ class DepthwiseConv2d {
 const OrtCustomOp* blur2d_op() { return operator_of<Blur2d>(); }
 const OrtCustomOp* channel_norm_op() { return operator_of<ChannelNorm>(); }
 const OrtCustomOp* depthwise_conv2d_op() { return operator_of<DepthwiseConv2d>(); }
+const OrtCustomOp* instance_norm_op() { return operator_of<InstanceNorm>(); }
 const OrtCustomOp* upsample_bilinear2d_op() { return operator_of<UpsampleBilinear2d>(); }
 
 }  // namespace ort

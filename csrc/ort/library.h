@@ -17,6 +17,7 @@ const OrtCustomOp* channel_norm_op();
 const OrtCustomOp* conv1x1_op();
 const OrtCustomOp* dense_op();
 const OrtCustomOp* depthwise_conv2d_op();
+const OrtCustomOp* instance_norm_op();
 const OrtCustomOp* linear_attention_op();
 const OrtCustomOp* microvolt_op();
 const OrtCustomOp* modulated_conv2d_op();

@@ -35,14 +35,26 @@ FloatArray bind_blur2d(const FloatArray& x, unsigned threads) {
 }
 
 FloatArray bind_channel_norm(const FloatArray& x, const FloatArray& gain, const FloatArray& bias, float eps,
-                             unsigned threads) {
+                             bool eps_to_deviation, unsigned threads) {
   const Shape4 s = shape_of(x, "x");
   if (gain.size() != s.c || bias.size() != s.c) throw py::value_error("channel_norm: a value a channel");
   FloatArray out = make(s);
   const float *from = x.data(), *g = gain.data(), *b = bias.data();
   float* to = out.mutable_data();
   py::gil_scoped_release release;
-  channel_norm(from, s, g, b, eps, threads, to);
+  channel_norm(from, s, g, b, eps, eps_to_deviation, threads, to);
+  return out;
+}
+
+FloatArray bind_instance_norm(const FloatArray& x, const FloatArray& gain, const FloatArray& bias, float eps,
+                              unsigned threads) {
+  const Shape4 s = shape_of(x, "x");
+  if (gain.size() != s.c || bias.size() != s.c) throw py::value_error("instance_norm: a value a channel");
+  FloatArray out = make(s);
+  const float *from = x.data(), *g = gain.data(), *b = bias.data();
+  float* to = out.mutable_data();
+  py::gil_scoped_release release;
+  instance_norm(from, s, g, b, eps, threads, to);
   return out;
 }
 
@@ -140,7 +152,9 @@ void bind_layers(py::module_& module) {
   module.def("upsample_bilinear2d", &bind_upsample_bilinear2d, x, threads, "x [N, C, H, W] to twice the size.");
   module.def("blur2d", &bind_blur2d, x, threads, "x [N, C, H, W] blurred, edges reflected.");
   module.def("channel_norm", &bind_channel_norm, x, py::arg("g").noconvert(), py::arg("b").noconvert(), py::arg("eps"),
-             threads, "x [N, C, H, W] normalised over C; g and b [C].");
+             py::arg("eps_to_deviation"), threads, "x [N, C, H, W] normalised over C; g and b [C].");
+  module.def("instance_norm", &bind_instance_norm, x, py::arg("g").noconvert(), py::arg("b").noconvert(),
+             py::arg("eps"), threads, "x [N, C, H, W] normalised over H and W; g and b [C].");
   module.def("depthwise_conv2d", &bind_depthwise_conv2d, x, weight, py::arg("padding"), threads,
              "x [N, C, H, W], weight [C, h, w]; zeros around.");
   module.def("conv1x1", &bind_conv1x1, x, weight, bias, py::arg("act"), py::arg("alpha"), py::arg("gain"),

@@ -117,7 +117,8 @@ class Checkpoint:
         network, lr_mlp = self.lucid.network(self.network), self.lucid.lr_mlp
         whole = (network.mapping, network.generator, self.mean_style, lr_mlp)
         arguments = {"mapping": (network.mapping, lr_mlp), "synthesis": (network.generator,)}
-        model = _builders(flavour)[part](*arguments.get(part, whole))
+        told = {} if part == "mapping" else {"attention": self.lucid.attention}
+        model = _builders(flavour)[part](*arguments.get(part, whole), **told)
         card = {**asdict(self.card), "part": part}
         properties = onnx_file.metadata(
             self.name, flavour, self.weights_sha256, self.card.licence, self.card.citation, card

@@ -10,7 +10,7 @@ where x is bfloat16 and nowhere else; sums are float32. Gradients are out of sco
 from .._library import library_path
 from .bias_act import bias_act
 from .blur2d import blur2d
-from .channel_norm import channel_norm
+from .channel_norm import channel_norm, instance_norm
 from .conv1x1 import conv1x1, feed_forward
 from .dense import dense
 from .depthwise_conv2d import depthwise_conv2d
@@ -33,6 +33,7 @@ __all__ = [
     "downsample2d",
     "feed_forward",
     "filter2d",
+    "instance_norm",
     "library_path",
     "linear_attention",
     "modulated_conv2d",

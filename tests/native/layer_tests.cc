@@ -130,7 +130,7 @@ void test_channel_norm_and_grey_levels(const dsb::Kernels& k) {
   for (int64_t count : {1, 7, 8, 9, 16, 17, 63, 64, 65}) {
     const std::vector<float> x = draw(channels * count), gain = draw(channels), bias = draw(channels);
     std::vector<float> out(x.size());
-    k.channel_norm(x.data(), channels, count, count, gain.data(), bias.data(), 1e-5f, out.data());
+    k.channel_norm(x.data(), channels, count, count, gain.data(), bias.data(), 1e-5f, false, out.data());
     std::vector<double> expected(x.size());
     std::vector<uint8_t> levels(x.size()), rounded(x.size());
     expect(k.grey_levels(x.data(), channels, count, 127.5f, 128.0f, levels.data()), std::string(k.name) + ": numbers");
@@ -152,6 +152,26 @@ void test_channel_norm_and_grey_levels(const dsb::Kernels& k) {
   }
 }
 
+void test_norms_with_eps_elsewhere_and_over_positions(const dsb::Kernels& k) {
+  for (int64_t count : {1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 65, 257}) {
+    const size_t n = static_cast<size_t>(count);
+    const std::vector<float> x = draw(count), gain = {0.7f}, bias = {-0.3f};
+    std::vector<float> over(n), within(n), one(n, 1.0f), zero(n, 0.0f);
+    k.instance_norm(x.data(), count, gain[0], bias[0], 1e-2f, over.data());
+    k.channel_norm(x.data(), count, 1, 1, one.data(), zero.data(), 1e-2f, true, within.data());
+    double mean = 0.0, variance = 0.0;
+    for (float value : x) mean += value / static_cast<double>(count);
+    for (float value : x) variance += std::pow(value - mean, 2) / static_cast<double>(count);
+    std::vector<double> normal(n), plain(n);
+    for (size_t e = 0; e < n; ++e) {
+      normal[e] = (x[e] - mean) / std::sqrt(variance + 1e-2f) * gain[0] + bias[0];
+      plain[e] = (x[e] - mean) / (std::sqrt(variance) + 1e-2f);
+    }
+    near(over, normal, std::string(k.name) + ": instance_norm");
+    near(within, plain, std::string(k.name) + ": channel_norm, eps to the deviation");
+  }
+}
+
 // body(threads, out) with 1 and with 3 threads.
 void same_bits(int64_t size, const std::string& what, const std::function<void(unsigned, float*)>& body) {
   std::vector<float> one(static_cast<size_t>(size)), many(one.size(), 1.0f);
@@ -168,7 +188,10 @@ void test_whole_layers() {
             [&](unsigned threads, float* out) { dsb::upsample_bilinear2d(x.data(), s, threads, out); });
   same_bits(s.size(), "blur2d", [&](unsigned threads, float* out) { dsb::blur2d(x.data(), s, threads, out); });
   same_bits(s.size(), "channel_norm", [&](unsigned threads, float* out) {
-    dsb::channel_norm(x.data(), s, gain.data(), bias.data(), 1e-5f, threads, out);
+    dsb::channel_norm(x.data(), s, gain.data(), bias.data(), 1e-5f, true, threads, out);
+  });
+  same_bits(s.size(), "instance_norm", [&](unsigned threads, float* out) {
+    dsb::instance_norm(x.data(), s, gain.data(), bias.data(), 1e-5f, threads, out);
   });
   same_bits(s.size(), "depthwise_conv2d", [&](unsigned threads, float* out) {
     dsb::depthwise_conv2d(x.data(), s, taps.data(), {3, 3, 1}, threads, out);
@@ -282,6 +305,7 @@ void run_layer_tests() {
     test_softmax(k);
     test_neighbours(k);
     test_channel_norm_and_grey_levels(k);
+    test_norms_with_eps_elsewhere_and_over_positions(k);
   }
   test_whole_layers();
   test_styles_and_noise();

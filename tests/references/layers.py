@@ -35,12 +35,18 @@ def blur2d(x):
     return sum(taps[dy, dx] * x[:, :, dy : dy + h, dx : dx + w] for dy in range(3) for dx in range(3))
 
 
-def channel_norm(x, g, b, eps):
+def channel_norm(x, g, b, eps, eps_to="variance", over=1):
     """Two passes: mean, then variance."""
     x = _double(x)
-    mean = x.sum(1, keepdims=True) / x.shape[1]
-    variance = ((x - mean) ** 2).sum(1, keepdims=True) / x.shape[1]
-    return (x - mean) / np.sqrt(variance + eps) * _double(g)[:, None, None] + _double(b)[:, None, None]
+    mean = x.mean(over, keepdims=True)
+    variance = ((x - mean) ** 2).mean(over, keepdims=True)
+    divisor = np.sqrt(variance) + eps if eps_to == "deviation" else np.sqrt(variance + eps)
+    return (x - mean) / divisor * _double(g)[:, None, None] + _double(b)[:, None, None]
+
+
+def instance_norm(x, g, b, eps):
+    """The same over the positions of a channel."""
+    return channel_norm(x, g, b, eps, over=(2, 3))
 
 
 def conv1x1(x, weight):

@@ -1,4 +1,4 @@
-"""stylegan2-pytorch's generator, versions 1.5.10 and 1.9.0, in terms of dsb_fast.ops.
+"""stylegan2-pytorch's generator, versions 1.5.10 to 1.9.0, in terms of dsb_fast.ops.
 
 ``ops`` is an object with the operators as attributes, bound to an implementation by :func:`operators`; ``weights`` are
 the tensors of one network by their names in the checkpoint, prefix and dot removed.
@@ -36,11 +36,14 @@ def mapping(ops, weights, z, lr_mlp: float):
     return w
 
 
-def synthesis(ops, weights, styles, noise):
-    """Images [N, 3 or 4, size, size], not clamped, of styles [N, blocks, latent] and a noise map [N, size, size, 1]."""
+def synthesis(ops, weights, styles, noise, attention=None):
+    """Images [N, 3 or 4, size, size], not clamped, of styles [N, blocks, latent] and a noise map [N, size, size, 1].
+
+    ``attention``: "1.8.0" where that version's is meant, whose tensors have the names of 1.9.0's.
+    """
     x, image, blocks = _start(ops, weights, styles), None, styles.shape[1]
     for index in range(blocks):
-        x = _attention(ops, weights, f"attns.{index}", x)
+        x = _attention(ops, weights, f"attns.{index}", x, "deviation" if attention == "1.8.0" else "variance")
         x = ops.upsample_bilinear2d(x) if index else x
         block = network(weights, f"blocks.{index}")
         x, colours = _block(ops, block, x, styles[:, index], noise)
@@ -76,24 +79,37 @@ def _block(ops, weights, x, style, noise):
     return x, ops.modulated_conv2d(x, weights["to_rgb.conv.weight"], factors, demodulate=False, style_offset=1)
 
 
-def _attention(ops, weights, name, x):
+def _attention(ops, weights, name, x, eps_to):
     """The attention of that name and its feed-forward, or ``x`` where the block has none."""
     first, second = network(weights, f"{name}.0.fn"), network(weights, f"{name}.1.fn")
     if not first:
         return x
-    if "norm.g" in first:
-        x = x + _attend_1_9(ops, first, _norm(ops, first, x))
-        return _feed_forward(ops, second, _norm(ops, second, x), x, 1.0)
-    x = _attend_1_5(ops, first, x)
-    return _feed_forward(ops, second, x, x, float(second["g"][0]))
+    if "fn.to_kv.net.0.weight" in first:
+        x = _attend_1_6(ops, first, _norm(ops, first, x, eps_to), x)
+    else:
+        x = _attend_1_5(ops, first, x)
+    return _feed_forward(ops, second, _norm(ops, second, x, eps_to), x)
 
 
-def _norm(ops, weights, x):
-    return ops.channel_norm(x, weights["norm.g"].reshape(-1), weights["norm.b"].reshape(-1))
+def _norm(ops, weights, x, eps_to):
+    if "norm.weight" in weights:
+        return ops.instance_norm(x, weights["norm.weight"], weights["norm.bias"])
+    if "norm.g" not in weights:
+        return x
+    return ops.channel_norm(x, weights["norm.g"].reshape(-1), weights["norm.b"].reshape(-1), eps_to=eps_to)
 
 
-def _feed_forward(ops, weights, x, residual, gain):
-    layers = [weights[f"fn.{k}.{kind}"] for k in (0, 2) for kind in ("weight", "bias")]
+def _last(weights, layer):
+    """Weight, bias and gain; a gain a channel is multiplied into the first two, as the graphs have it."""
+    values, gain = [weights[f"{layer}.{kind}"] for kind in ("weight", "bias")], weights.get("g", np.ones(1)).reshape(-1)
+    if len(gain) == 1:
+        return *values, float(gain[0])
+    scaled = [np.float64(v) * np.float64(gain).reshape(-1, *[1] * (v.ndim - 1)) for v in values]
+    return *(v.astype(values[0].dtype) for v in scaled), 1.0
+
+
+def _feed_forward(ops, weights, x, residual):
+    *layers, gain = *(weights[f"fn.0.{kind}"] for kind in ("weight", "bias")), *_last(weights, "fn.2")
     return ops.feed_forward(x, *layers, gain=gain, residual=residual)
 
 
@@ -101,13 +117,14 @@ def _attend_1_5(ops, weights, x):
     q, k, v = (ops.conv1x1(x, weights[f"fn.to_{n}.weight"], weights[f"fn.to_{n}.bias"]) for n in "qkv")
     scale = FEATURES**-0.25
     y = ops.linear_attention(q, k, v, HEADS, q_scale=scale, k_scale=scale)
-    weight, bias, gain = weights["fn.to_out.weight"], weights["fn.to_out.bias"], float(weights["g"][0])
+    weight, bias, gain = _last(weights, "fn.to_out")
     return ops.conv1x1(y, weight, bias, gain=gain, residual=x)
 
 
-def _attend_1_9(ops, weights, x):
+def _attend_1_6(ops, weights, x, residual):
     q = ops.conv1x1(x, weights["fn.to_q.weight"])
     kv = ops.conv1x1(ops.depthwise_conv2d(x, weights["fn.to_kv.net.0.weight"], 1), weights["fn.to_kv.net.1.weight"])
     k, v = np.split(kv, 2, axis=1)
     y = ops.linear_attention(q, k, v, HEADS, out_scale=FEATURES**-0.5)
-    return ops.conv1x1(ops.bias_act(y, act="gelu"), weights["fn.to_out.weight"], weights["fn.to_out.bias"])
+    weight, bias, gain = _last(weights, "fn.to_out")
+    return ops.conv1x1(ops.bias_act(y, act="gelu"), weight, bias, gain=gain, residual=residual)

@@ -109,6 +109,9 @@ def _layer_cases(x):
     for op in ("UpsampleBilinear2d", "Blur2d"):
         yield op, {"x": x}, (), {}
     yield "ChannelNorm", {"x": x, "g": array(1, 5), "b": array(2, 5)}, ("g", "b"), {"eps": 1e-3}
+    norm = {"x": x, "g": array(1, 5), "b": array(2, 5)}
+    yield "ChannelNorm", norm, (), {"eps": 1e-3, "eps_to": "deviation"}
+    yield "InstanceNorm", norm, ("g", "b"), {}
     yield "DepthwiseConv2d", {"x": x, "weight": array(3, 5, 1, 3, 3)}, ("weight",), {"padding": 1}
     conv = {"x": x, "weight": array(4, 7, 5), "bias": array(5, 7), "residual": array(6, 3, 7, 17, 33)}
     yield "Conv1x1", conv, ("weight", "bias"), {"act": "gelu", "gain": 0.5}
