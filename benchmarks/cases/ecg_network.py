@@ -67,11 +67,11 @@ def _check(contenders: dict[str, list]) -> tuple[float, float]:
     return worst, inexact
 
 
-def _best(name: str, peers: list, count: int) -> Alternative:
+def best(name: str, peers: list, count: int, trial_count: int) -> Alternative:
     """The fastest setting of a short, interleaved trial; the others are dropped."""
     peer = peers[0]
     if len(peers) > 1:
-        trials = [Alternative(p.setting, lambda p=p: p.run(2 * _BLOCK)) for p in peers]
+        trials = [Alternative(p.setting, lambda p=p: p.run(trial_count)) for p in peers]
         for trial in trials:
             trial.seconds()
         fastest = [min(seconds) for seconds in zip(*([t.seconds() for t in trials] for _ in range(3)), strict=True)]
@@ -88,7 +88,7 @@ def prepare(count: int | None) -> Comparison:
     alternatives = []
     while contenders:
         name = next(iter(contenders))
-        alternatives.append(_best(name, contenders.pop(name), count))
+        alternatives.append(best(name, contenders.pop(name), count, 2 * _BLOCK))
     return Comparison(
         "ECG/s",
         _BASELINE,
