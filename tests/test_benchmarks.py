@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from references.arrays import close
+from tolerances import LUCID_IMAGE
 
 ROOT = Path(__file__).resolve().parent.parent
 CASES = sorted(path.stem for path in (ROOT / "benchmarks" / "cases").glob("*.py"))
@@ -46,7 +48,9 @@ def test_list_names_every_case(tmp_path):
     done = run("run.py", "--list", cwd=tmp_path)
     assert done.returncode == 0
     assert [line.split()[0] for line in done.stdout.splitlines()] == CASES
-    assert {"ecg_network", "ecg_process", "memory", "philox", "startup", "text"} <= set(CASES)
+    assert {"ecg_network", "ecg_process", "gi_network", "gi_process", "memory", "philox", "startup", "text"} <= set(
+        CASES
+    )
 
 
 def test_cases_are_checked_timed_and_written(tmp_path):
@@ -68,6 +72,75 @@ def test_cases_are_checked_timed_and_written(tmp_path):
             assert len(row["values"]) == 1
         base = next(row for row in result["alternatives"] if row["name"] == result["baseline"])
         assert base["ratio"] == {"median": 1, "min": 1, "max": 1}
+
+
+def run_small_images(before: str, *words, cwd) -> subprocess.CompletedProcess:
+    """run.py with a small image network, after the statements ``before``."""
+    code = f"""
+import sys
+sys.path.insert(0, {str(ROOT / "benchmarks")!r})
+import gi_model, run
+gi_model.OPTIONS += "--image-size 32 --capacity 4 --latent-dim 24 --style-depth 2".split()
+{before}
+sys.exit(run.main({[str(word) for word in words]!r}))
+"""
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def test_image_cases_are_checked_timed_and_written(tmp_path):
+    done = run_small_images(
+        "", "gi_network", "gi_process", "--rounds", 1, "--count", 3, "--json", "out.json", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    cases = json.loads((tmp_path / "out.json").read_text())["cases"]
+    network, process = cases["gi_network"], cases["gi_process"]
+    work = {row["name"]: row["work"] for row in network["alternatives"]}
+    assert {"dsb_fast", "dsb_fast, one thread", "ONNX Runtime, portable graph", network["baseline"]} <= set(work)
+    assert work["dsb_fast"] == work[network["baseline"]] == 8  # whole batches
+    for peer in ("dsb_fast, fused", "OpenVINO f32, portable graph", "OpenVINO bf16, portable graph"):
+        assert peer in work or network["missing"][peer if peer in network["missing"] else "OpenVINO"]
+    assert "bound 2e-05" in network["checked"]
+    assert {row["name"] for row in process["alternatives"]} == {"png", "jpg", "dummy"}
+    assert process["baseline"] == "dummy"
+
+
+@pytest.mark.parametrize(
+    ("case", "spoil", "said"),
+    [
+        ("gi_network", "gi_peers.DsbFast.image = lambda self, x: self._generator.run(**x)['image'] * 1.0001",
+         "dsb_fast (portable, defaults): image"),
+        ("gi_process", "cases.gi_process._FORMATS = ('jpg', 'dummy'); cases.gi_process._JPEG_TOLERANCE = 0",
+         "0.jpg of dsb-fast generate is not"),
+    ],
+    ids=["network", "process"],
+)  # fmt: skip
+def test_a_wrong_image_fails_before_anything_is_timed(case, spoil, said, tmp_path):
+    done = run_small_images(f"import gi_peers, cases.gi_process\n{spoil}", case, "--rounds", 1, "-n", 1, cwd=tmp_path)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert f"benchmarks: {case}: wrong answer: {said}" in done.stderr
+    assert "min..max" not in done.stdout
+
+
+@pytest.mark.parametrize("name", ["attn64", "plain32"])
+def test_the_original_image_network_is_the_packages(data, name, monkeypatch):
+    """Golden images of stylegan2-pytorch 1.5.10 itself, in float64."""
+    import torch
+    from dsb_fast.export import lucid
+    from references import images
+
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    from published_stylegan2 import PublishedNetwork
+
+    golden, (found, _) = images.golden(data, name), lucid.load(images.folder(data, name))
+    for network, part in (("plain", "S"), ("ema", "SE")):
+        tensors = found.network(network)
+        mean = golden["av_S"][0]
+        exact = PublishedNetwork(tensors.mapping, tensors.generator, mean, found.lr_mlp, torch.float64)
+        image = exact.image(golden["z"], golden["noise"], float(golden["trunc_psi"]))
+        close(image, golden[f"img_{part}_raw"], LUCID_IMAGE)
 
 
 def test_a_wrong_answer_fails_before_anything_is_timed(tmp_path):

@@ -67,9 +67,9 @@ def _check(contenders: dict[str, list]) -> tuple[float, float]:
     return worst, inexact
 
 
-def _best(name: str, peers: list, count: int) -> Alternative:
+def best(name: str, peers: list, count: int, trial_count: int) -> Alternative:
     """The fastest setting of a short, interleaved trial; the others are dropped."""
-    peer = peers[0] if len(peers) == 1 else fastest(peers, 2 * _BLOCK)
+    peer = peers[0] if len(peers) == 1 else fastest(peers, trial_count)
     return Alternative(name, lambda: peer.run(count), count, setting=peer.setting)
 
 
@@ -82,7 +82,7 @@ def prepare(count: int | None) -> Comparison:
     alternatives = []
     while contenders:
         name = next(iter(contenders))
-        alternatives.append(_best(name, contenders.pop(name), count))
+        alternatives.append(best(name, contenders.pop(name), count, 2 * _BLOCK))
     return Comparison(
         "ECG/s",
         _BASELINE,

@@ -19,8 +19,6 @@ SUMMARY = "400 ECGs to .asc files, start-up included: dsb-fast generate against 
 COUNT = "ECGs that the original makes (400); dsb-fast always makes 400, and rates are compared"
 _OURS = 400
 _ORIGINAL = "import sys, deepfakeecg; deepfakeecg.generate(int(sys.argv[1]), sys.argv[2])"
-# Neither an import from the folder a run was started in nor a forgotten PYTHONPATH decides what is timed.
-_ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
 
 
 def command() -> list[str]:
@@ -33,7 +31,9 @@ def command() -> list[str]:
 
 def run_process(words: list, folder: str) -> str:
     """Run a program in ``folder``; its standard output. Raises WrongAnswer with its last line if it fails."""
-    done = subprocess.run(words, cwd=folder, env=_ENVIRONMENT, capture_output=True, text=True, check=False)
+    # Neither an import from the folder a run was started in nor a forgotten PYTHONPATH decides what is timed.
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise WrongAnswer(f"{Path(words[0]).name} {words[1]} ended with status {done.returncode}: {last}")
@@ -46,8 +46,8 @@ class Folder:
     Nothing is removed before the end: file systems take a while over removed files, ext4 also over each file made next.
     """
 
-    def __init__(self, base: str, name: str, count: int):
-        self.path, self.count = Path(base, name), count
+    def __init__(self, base: str, name: str, count: int, suffix: str = ".asc"):
+        self.path, self.count, self._suffix = Path(base, name), count, suffix
         self._base, self._name, self._runs = base, name, 0
 
     def clear(self):
@@ -56,9 +56,9 @@ class Folder:
         self.path.mkdir()
 
     def check(self):
-        found = len(list(self.path.glob("*.asc")))
+        found = len(list(self.path.glob(f"*{self._suffix}")))
         if found != self.count:
-            raise WrongAnswer(f"{self.path.name}: {found} .asc files, {self.count} were asked for")
+            raise WrongAnswer(f"{self.path.name}: {found} {self._suffix} files, {self.count} were asked for")
 
     after = check
 
