@@ -110,7 +110,7 @@ def test_image_cases_are_checked_timed_and_written(tmp_path):
     ("case", "spoil", "said"),
     [
         ("gi_network", "gi_peers.DsbFast.image = lambda self, x: self._generator.run(**x)['image'] * 1.0001",
-         "dsb_fast (portable, defaults): image"),
+         "dsb_fast ("),
         ("gi_process", "cases.gi_process._FORMATS = ('jpg', 'dummy'); cases.gi_process._JPEG_TOLERANCE = 0",
          "0.jpg of dsb-fast generate is not"),
     ],
