@@ -103,7 +103,7 @@ def _tensor(torch, value):
     """``value`` as a detached tensor. Raises TypeError for what torch has no type for."""
     if is_tensor(value):
         return value.detach()
-    array = np.ascontiguousarray(value)
+    array = np.require(value, requirements="CW")  # torch warns of arrays that can't be written
     return (
         torch.from_numpy(array.view(np.int16)).view(torch.bfloat16) if is_bfloat16(array) else torch.from_numpy(array)
     )
