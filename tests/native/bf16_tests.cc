@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "native/draw.h"
 #include "native/expect.h"
 #include "ops/bfloat16.h"
 #include "ops/conv1d.h"
@@ -18,13 +19,7 @@ namespace {
 
 std::mt19937 engine(13);
 
-std::vector<float> draw(int64_t count) {
-  std::normal_distribution<float> normal;
-  std::vector<float> values(static_cast<size_t>(count));
-  for (float& v : values) v = normal(engine);
-  values.shrink_to_fit();
-  return values;
-}
+std::vector<float> draw(int64_t count) { return ::draw(engine, count); }
 
 std::vector<dsb::bfloat16> rounded(const std::vector<float>& values) {
   std::vector<dsb::bfloat16> bits(values.size());

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "native/draw.h"
 #include "native/expect.h"
 #include "ops/dispatch.h"
 #include "ops/modulated_conv2d.h"
@@ -12,13 +13,7 @@ namespace {
 
 std::mt19937 engine(13);
 
-std::vector<float> draw(int64_t count) {
-  std::normal_distribution<float> normal;
-  std::vector<float> values(static_cast<size_t>(count));
-  for (float& v : values) v = normal(engine);
-  values.shrink_to_fit();
-  return values;
-}
+std::vector<float> draw(int64_t count) { return ::draw(engine, count); }
 
 struct Case {
   dsb::Shape4 in, weight;

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "native/draw.h"
 #include "native/expect.h"
 #include "ops/dispatch.h"
 #include "ops/leads.h"
@@ -24,6 +25,14 @@ void expect(bool good, const std::string& what) {
   if (good) return;
   std::printf("FAILED: %s\n", what.c_str());
   ++failures;
+}
+
+std::vector<float> draw(std::mt19937& engine, int64_t count) {
+  std::normal_distribution<float> normal;
+  std::vector<float> values(static_cast<size_t>(count));
+  for (float& v : values) v = normal(engine);
+  values.shrink_to_fit();
+  return values;
 }
 
 void run_op_tests();

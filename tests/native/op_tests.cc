@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "native/draw.h"
 #include "native/expect.h"
 #include "ops/bias_act.h"
 #include "ops/dispatch.h"
@@ -19,13 +20,7 @@ namespace {
 
 std::mt19937 engine(7);
 
-std::vector<float> draw(int64_t count) {
-  std::normal_distribution<float> normal;
-  std::vector<float> values(static_cast<size_t>(count));
-  for (float& v : values) v = normal(engine);
-  values.shrink_to_fit();
-  return values;
-}
+std::vector<float> draw(int64_t count) { return ::draw(engine, count); }
 
 void near(const std::vector<float>& got, const std::vector<double>& expected, const std::string& what) {
   double largest = 1e-30, error = 0.0;
