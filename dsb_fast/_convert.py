@@ -62,5 +62,5 @@ def convert_file(
         for k, encoded in enumerate(kind.encode(samples)):
             write_atomically(os.path.join(stem, f"{k}{suffix}"), encoded)
         return
-    parts = [kind.preamble(Shard(0, len(samples))), *kind.encode(samples)]
+    parts = kind.join(Shard(0, len(samples)), [kind.encode(samples)])
     write_atomically(target, b"".join(bytes(memoryview(part).cast("B")) for part in parts))

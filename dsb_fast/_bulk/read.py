@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from .. import _images
 from .._errors import DatasetError, InputError
 from . import writers
-from .manifest import read_manifest
+from .manifest_file import read_manifest
 from .plan import Plan, Shard
 
 
@@ -25,9 +26,11 @@ def open_format(path: str, manifest: dict) -> writers.Format:
         raise DatasetError(f"{path}: dataset.json has entries of another type; it is damaged") from None
 
 
-def read_files(folder: str, names: list[str]) -> list[bytes]:
-    """The bytes of a shard's files."""
-    return [Path(folder, name).read_bytes() for name in names]
+def open_files(folder: str, names: list[str]) -> Iterator[BinaryIO]:
+    """A shard's files, each open for reading until the next is asked for."""
+    for name in names:
+        with open(os.path.join(folder, name), "rb") as file:
+            yield file
 
 
 def file_of(format_: writers.Format, plan: Plan, offset: int) -> tuple[Shard, int]:
@@ -42,12 +45,12 @@ def file_of(format_: writers.Format, plan: Plan, offset: int) -> tuple[Shard, in
 def stored_sample(folder: str, format_: writers.Format, plan: Plan, offset: int) -> np.ndarray:
     """Sample ``plan.start + offset`` as it is stored. Raises ValueError if its file is not what was written."""
     part, position = file_of(format_, plan, offset)
-    return next(islice(format_.decode(read_files(folder, format_.file_names(part)), part), position, None))
+    return next(islice(format_.decode(open_files(folder, format_.file_names(part)), part), position, None))
 
 
 def _stored_samples(folder: str, format_: writers.Format, plan: Plan) -> Iterator[np.ndarray]:
     for shard in plan:
-        yield from format_.decode(read_files(folder, format_.file_names(shard)), shard)
+        yield from format_.decode(open_files(folder, format_.file_names(shard)), shard)
 
 
 def sheet(folder: str, count: int | None = None, nrow: int = 8, padding: int = 2) -> np.ndarray:
@@ -59,7 +62,7 @@ def sheet(folder: str, count: int | None = None, nrow: int = 8, padding: int = 2
     if manifest is None or not manifest.get("complete"):
         raise DatasetError(f"{folder}: no finished dataset; dsb-fast generate makes one")
     format_ = open_format(folder, manifest)
-    if format_.context.kind != writers.IMAGE or not format_.suffix:
+    if format_.context.kind != writers.IMAGE or not format_.suffixes:
         raise DatasetError(f"{folder}: format {format_.name} of {manifest['model']} holds no images")
     plan = Plan(manifest["start"], manifest["count"], manifest["shard_size"])
     count = plan.count if count is None else count

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable
+from io import BytesIO
 from random import SystemRandom
 
 import numpy as np
 
-from .._errors import DatasetError, InputError, VerificationError
+from .._errors import DatasetError, VerificationError
 from . import writers
-from .manifest import JOURNAL, TEMPORARY, digest_of_files, read_manifest
+from .manifest import JOURNAL, digest_of_files, index_is_whole
+from .manifest_file import read_manifest
 from .plan import Plan, Shard
-from .read import file_of, open_format, read_files, stored_sample
+from .read import file_of, open_files, open_format, stored_sample
+from .recipe import load_again, same_footing
+from .shard_files import TEMPORARY, samples_digest
 
 # What two fp32 backends may differ by; the model cards of near backends promise no less.
 NEAR_SHARE, NEAR_STEP = 0.005, 1
@@ -41,6 +44,9 @@ def verify_dataset(
             wrong.append(f"shard {record['name']} {problem}")
         if progress:
             progress(record["first"] + record["count"] - manifest["start"], manifest["count"])
+    if not index_is_whole(folder, format_, plan):
+        names = ", ".join(name for name, _ in format_.index_files(plan))
+        wrong.append(f"the index {names} is not that of the dataset")
     left = sorted(n for n in os.listdir(folder) if n.startswith(TEMPORARY) or n == JOURNAL)
     if left:
         wrong.append(f"unfinished work is left over: {left[0]}")
@@ -65,9 +71,9 @@ def _check_shard(folder: str, format_: writers.Format, shard: Shard, record: dic
         return "does not have the recorded bytes"
     if not names:
         return ""
-    digest = hashlib.sha256()
+    digest = samples_digest(format_, shard)
     try:
-        for decoded in format_.decode(read_files(folder, names), shard):
+        for decoded in format_.decode(open_files(folder, names), shard):
             digest.update(np.ascontiguousarray(decoded))
     except ValueError as error:
         return f"can't be decoded ({error})"
@@ -78,15 +84,11 @@ def _check_shard(folder: str, format_: writers.Format, shard: Shard, record: dic
 
 def _check_samples(folder: str, manifest: dict, format_: writers.Format, plan: Plan, count: int, checkpoint) -> None:
     """Make samples again. The same grade on the same footing means the same bits, else near."""
-    if not format_.suffix:
+    if not format_.suffixes:
         raise VerificationError(f"{folder}: format {format_.name} kept no samples to compare; leave out --sample")
-    generator = _generator(folder, manifest, checkpoint)
+    generator = load_again(manifest, folder, checkpoint=checkpoint)
     options = generator.model.options(**manifest["options"])
-    same = (
-        manifest["grade"] != "near"
-        and dict(generator.backend.depends_on) == manifest["depends_on"]
-        and generator.graph_sha256 == manifest["graph_sha256"]
-    )
+    same = same_footing(generator, manifest)
     for offset in SystemRandom().sample(range(plan.count), min(count, plan.count)):
         if format_.tolerance is None:
             made = generator.make(manifest["seed"], plan.start + offset, 1, options)[0]
@@ -100,32 +102,6 @@ def _check_samples(folder: str, manifest: dict, format_: writers.Format, plan: P
             raise VerificationError(f"{folder}: sample {plan.start + offset} made again differs (compared as {grade})")
 
 
-def _generator(folder: str, manifest: dict, checkpoint):
-    """What made the dataset, loaded again. Raises VerificationError if the weights are others."""
-    from .._api import load
-
-    settings = {}
-    if manifest.get("lead_names"):
-        settings["card"] = {
-            "length": manifest["sample_shape"][-1],
-            "scale": manifest.get("scale"),
-            "unit": manifest.get("scale_unit"),
-            "sampling_rate_hz": manifest.get("sampling_rate_hz"),
-        }
-    elif isinstance(manifest.get("card"), dict):
-        settings["card"] = manifest["card"]
-    if "network" in manifest["options"]:  # chosen when a model is loaded
-        settings["network"] = manifest["options"]["network"]
-    if checkpoint is None and "." not in manifest["model"]:  # no registered name
-        raise InputError(f"{folder}: made with weights that are in no registered model; --checkpoint names them")
-    generator = load(manifest["model"], _device(manifest), "fp32", checkpoint, **settings)
-    if generator.info["weights_sha256"] != manifest["weights_sha256"]:
-        raise VerificationError(
-            f"{folder}: made with other weights ({manifest['weights_sha256'][:16]}...); --checkpoint names them"
-        )
-    return generator
-
-
 def _equal(stored: np.ndarray, made: np.ndarray, same: bool) -> bool:
     difference = np.abs(stored.astype(np.int32) - made.astype(np.int32))
     if same:
@@ -135,12 +111,9 @@ def _equal(stored: np.ndarray, made: np.ndarray, same: bool) -> bool:
 
 def _lossy_equal(folder: str, format_: writers.Format, part: Shard, made: np.ndarray, position: int, encoder) -> bool:
     """The file of ``part`` against one made of ``made``: byte for byte if ``encoder`` is ours, else what they show."""
-    stored, anew = read_files(folder, format_.file_names(part)), format_.encode(made, part.first)
+    stored = [file.read() for file in open_files(folder, format_.file_names(part))]
+    anew = format_.encode(made, part.first)
     if encoder == format_.encoder:
         return stored == anew
-    shown = [list(format_.decode(files, part))[position].astype(np.int32) for files in (stored, anew)]
+    shown = [list(format_.decode(map(BytesIO, files), part))[position].astype(np.int32) for files in (stored, anew)]
     return float(np.abs(shown[0] - shown[1]).mean()) <= format_.tolerance
-
-
-def _device(manifest: dict) -> str:
-    return {"openvino": "openvino", "onnxruntime-cuda": "cuda"}.get(str(manifest.get("backend")), "cpu")

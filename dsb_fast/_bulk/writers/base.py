@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import ClassVar
+from importlib.util import find_spec
+from typing import BinaryIO, ClassVar
 
 import numpy as np
 
-from ..plan import Shard
+from ..._errors import MissingDependencyError
+from ..plan import DEFAULT_SHARD_SIZE, Plan, Shard
 
 SIGNAL, IMAGE = "signal", "image"
 
@@ -33,6 +35,11 @@ class FormatContext:
         """Of what kind the samples are."""
         return SIGNAL if self.lead_names else IMAGE
 
+    @property
+    def array_name(self) -> str:
+        """What the samples are called where a format has names: column, dataset, file in a tar."""
+        return {SIGNAL: "signal_uv", IMAGE: "image"}[self.kind]
+
     @classmethod
     def of(cls, recipe: dict) -> FormatContext:
         """From a recipe or a manifest. Raises TypeError or ValueError where one has entries of another type."""
@@ -50,16 +57,21 @@ class FormatContext:
 class Format(ABC):
     """Encodes batches (on worker threads) and says which files a shard is made of.
 
-    With ``file_per_sample`` the shard is one file a sample, ``<id><suffix>``, or a file for every ``group`` samples,
-    named after the first; otherwise one file, ``<shard><suffix>``, the preamble followed by the encoded batches in
-    order. A format without ``suffix`` writes nothing.
+    With ``file_per_sample`` every sample has files of its own, ``<id><suffix>`` for each of ``suffixes``, or every
+    ``group`` samples have, named after the first; otherwise a shard is one file, ``<shard><suffix>``, that ``join``
+    makes of the encoded batches. A format without suffixes writes nothing. How samples are cut into batches must not
+    change a byte.
     """
 
     name: ClassVar[str]
-    suffix: ClassVar[str]
+    suffixes: ClassVar[tuple[str, ...]]
     file_per_sample: ClassVar[bool]
     kinds: ClassVar[tuple[str, ...]] = (SIGNAL, IMAGE)  # of samples that it can hold
     options: ClassVar[dict] = {}  # names and default values of the format's own options
+    default_shard_size: ClassVar[int] = DEFAULT_SHARD_SIZE
+    requires: ClassVar[tuple[str, ...]] = ()  # packages that it imports, which ``extra`` brings
+    extra: ClassVar[str] = "formats"
+    is_npy: ClassVar[bool] = False  # the file is what the samples' digest is of
     group = 1  # samples a file, with file_per_sample; batches and shards begin at multiples of it
     # None if what is decoded is what was encoded; else by how much, on average, it may differ from what is decoded of a
     # file that another encoder, or a near backend, made of the same sample.
@@ -67,6 +79,11 @@ class Format(ABC):
 
     def __init__(self, context: FormatContext):
         self.context = context
+        missing = [package for package in self.requires if find_spec(package) is None]
+        if missing:
+            raise MissingDependencyError(
+                f"format {self.name} needs {' and '.join(missing)}; pip install 'dsb-fast[{self.extra}]'"
+            )
 
     @property
     def encoder(self) -> dict[str, str]:
@@ -75,23 +92,27 @@ class Format(ABC):
 
     def file_names(self, shard: Shard) -> list[str]:
         """The final names of a shard's files, in order of sample number."""
-        if not self.suffix:
-            return []
         if self.file_per_sample:
-            return [f"{shard.first + k}{self.suffix}" for k in range(0, shard.count, self.group)]
-        return [shard.name + self.suffix]
+            firsts = range(shard.first, shard.first + shard.count, self.group)
+            return [f"{first}{suffix}" for first in firsts for suffix in self.suffixes]
+        return [shard.name + suffix for suffix in self.suffixes]
 
-    def preamble(self, shard: Shard) -> bytes:
-        """What stands before the first sample of a shard's one file."""
-        return b""
+    def index_files(self, plan: Plan) -> Iterator[tuple[str, Iterable[bytes]]]:
+        """Files of the whole dataset, name and bytes, that follow from the plan alone: written last."""
+        return iter(())
 
     @abstractmethod
     def encode(self, samples: np.ndarray, first: int = 0) -> list:
-        """Samples [n, ...], numbers ``first`` and up, as bytes-like objects.
+        """Samples [n, ...], numbers ``first`` and up, in the order of their numbers.
 
-        One for every file with a file a sample, else any number, to be joined.
+        With files a sample bytes-like objects, one for every name of ``file_names``; else whatever ``join`` takes.
         """
 
+    def join(self, shard: Shard, parts: Iterable[list]) -> Iterator:
+        """The bytes of a shard's one file, piece by piece, from what ``encode`` returned for batch after batch."""
+        for part in parts:
+            yield from part
+
     @abstractmethod
-    def decode(self, files: list[bytes], shard: Shard) -> Iterator[np.ndarray]:
+    def decode(self, files: Iterable[BinaryIO], shard: Shard) -> Iterator[np.ndarray]:
         """The samples of a shard's files, one by one. Raises ValueError if they are not what was written."""

@@ -8,7 +8,7 @@ from .base import Format
 class DummyFormat(Format):
     """No files; the manifest still has the digest of every shard's samples."""
 
-    name, suffix, file_per_sample = "dummy", "", False
+    name, suffixes, file_per_sample = "dummy", (), False
 
     def encode(self, samples, first=0):
         return []

@@ -16,7 +16,7 @@ _PADDING = 2  # black pixels between the images of a sheet, as torchvision has t
 
 
 class ImageFormat(Format):
-    """``<id><suffix>``, an image; with option ``grid`` N a sheet of N x N consecutive ones, named after the first."""
+    """``<id>.<name>``, an image; with option ``grid`` N a sheet of N x N consecutive ones, named after the first."""
 
     file_per_sample = True
     kinds = (IMAGE,)
@@ -81,8 +81,8 @@ class ImageFormat(Format):
         return _images.encode(image, self.name, self._mark, first=first, count=len(samples), **self._settings())
 
     def decode(self, files, shard):
-        for k, data in enumerate(files):
-            image = _images.decode(data, self.name, self._file_shape)
+        for k, file in enumerate(files):
+            image = _images.decode(file.read(), self.name, self._file_shape)
             if self.grid:
                 count = min(self.group, shard.count - k * self.group)
                 yield from _images.split_grid(image, count, self.context.shape, self.grid, _PADDING)

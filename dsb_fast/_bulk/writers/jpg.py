@@ -9,7 +9,7 @@ from .image import ImageFormat
 class JpgFormat(ImageFormat):
     """Baseline JPEG, colours at full resolution; ``quality`` 1 to 100."""
 
-    name, suffix = "jpg", ".jpg"
+    name, suffixes = "jpg", (".jpg",)
     options = {**ImageFormat.options, "quality": _images.JPEG_QUALITY}  # noqa: RUF012
     tolerance = 1.0  # grey levels; 0.2 were measured with one value in 200 moved by 1, other samples differ by tens
 

@@ -9,7 +9,7 @@ from .image import ImageFormat
 class PngFormat(ImageFormat):
     """Portable Network Graphics; ``compress_level`` 0 to 9."""
 
-    name, suffix = "png", ".png"
+    name, suffixes = "png", (".png",)
     options = {**ImageFormat.options, "compress_level": _images.PNG_LEVEL}  # noqa: RUF012
 
     def __init__(self, context):

@@ -24,21 +24,21 @@ def time_column(length: int, sampling_rate_hz: float, separator: str) -> tuple[b
 class AscFormat(Format):
     """The bytes of ``numpy.savetxt(fmt="%i")``, as package deepfake-ecg writes them: blank between, LF, no header."""
 
-    name, suffix, file_per_sample = "asc", ".asc", True
+    name, suffixes, file_per_sample = "asc", (".asc",), True
     kinds = (SIGNAL,)
 
     def encode(self, samples, first=0):
         return [_kernels.rows_as_text(sample, " ") for sample in samples]
 
     def decode(self, files, shard):
-        for data in files:
-            yield _parse(data.split(), self.context.shape)
+        for file in files:
+            yield _parse(file.read().split(), self.context.shape)
 
 
 class CsvFormat(Format):
     """A header of lead names, whole microvolts, LF; ``time_column`` puts ``time_s`` first."""
 
-    name, suffix, file_per_sample = "csv", ".csv", True
+    name, suffixes, file_per_sample = "csv", (".csv",), True
     kinds = (SIGNAL,)
     options = {"time_column": False}  # noqa: RUF012
 
@@ -57,10 +57,10 @@ class CsvFormat(Format):
         return [_kernels.rows_as_text(sample, ",", self._header, *self._times) for sample in samples]
 
     def decode(self, files, shard):
-        for data in files:
-            if not data.startswith(self._header):
+        for file in files:
+            if file.read(len(self._header)) != self._header:
                 raise ValueError("another header")
-            rows = data[len(self._header) :]
+            rows = file.read()
             if self._times[1]:
                 rows = b"\n".join(row.partition(b",")[2] for row in rows.split(b"\n"))
             yield _parse(rows.replace(b",", b" ").split(), self.context.shape)

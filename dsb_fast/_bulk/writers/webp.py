@@ -10,7 +10,7 @@ _TOLERANCE = 10.0  # grey levels; 6 were measured as for jpg, since every block 
 class WebpFormat(ImageFormat):
     """WebP; lossless unless ``quality`` 1 to 100 is given."""
 
-    name, suffix = "webp", ".webp"
+    name, suffixes = "webp", (".webp",)
     options = {**ImageFormat.options, "quality": None}  # noqa: RUF012
 
     def __init__(self, context):

@@ -1,0 +1,112 @@
+"""``dataset.json``: reading it, checking it, and what tells two recipes apart."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+
+from .._errors import DatasetError
+from .plan import Plan
+
+FORMAT_VERSION = 2
+MANIFEST = "dataset.json"
+
+# Left out when recipes are compared: words, and the version, which graph_sha256, grade and depends_on pin more finely.
+_NOT_COMPARED = {"shards", "complete", "engine_version", "synthetic", "title", "licence", "citation"}
+_MAX_MANIFEST = 1 << 30
+_ENTRIES = {
+    "start": int,
+    "count": int,
+    "seed": int,
+    "shard_size": int,
+    "format": str,
+    "model": str,
+    "options": dict,
+    "sample_shape": list,
+    "shards": list,
+    "grade": str,
+    "depends_on": dict,
+}
+_RECORD = {"name": str, "first": int, "count": int, "bytes": int, "sha256": str, "samples_sha256": str}
+
+
+def differing(old: dict, new: dict) -> list[str]:
+    """The names of the entries in which two recipes differ."""
+    keys = sorted((set(old) | set(new)) - _NOT_COMPARED)
+    return [key for key in keys if old.get(key) != new.get(key)]
+
+
+def describe_difference(old: dict, new: dict) -> list[str]:
+    """Which entries of two recipes differ, as 'key was old, now new'."""
+    return [f"{key} was {_short(old.get(key))}, now {_short(new.get(key))}" for key in differing(old, new)]
+
+
+def _short(value) -> str:
+    text = json.dumps(value, sort_keys=True)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def read_manifest(folder: str) -> dict | None:
+    """The manifest of ``folder``, None if it has none. Raises DatasetError if it is not one."""
+    try:
+        return read_manifest_file(os.path.join(folder, MANIFEST))
+    except FileNotFoundError:
+        return None
+    except NotADirectoryError:
+        raise DatasetError(f"{folder}: not a folder") from None
+
+
+def read_manifest_file(path: str) -> dict:
+    """The manifest that ``path`` is. Raises FileNotFoundError, NotADirectoryError, or DatasetError if it is not one."""
+    try:
+        if os.path.getsize(path) > _MAX_MANIFEST:
+            raise DatasetError(f"{path}: too large to be a manifest")
+        with open(path, "rb") as file:
+            manifest = json.loads(file.read())
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as error:
+        raise DatasetError(f"{path}: {error.strerror}") from None
+    except (ValueError, RecursionError):
+        raise DatasetError(f"{path}: damaged, not JSON; move it away or use --overwrite") from None
+    check_manifest(path, manifest)
+    return manifest
+
+
+def check_manifest(path: str, manifest) -> None:
+    """Raises DatasetError unless ``manifest`` has the entries and types that reading a dataset relies on."""
+
+    def wrong(what: str):
+        return DatasetError(f"{path}: {what}; it is no manifest that this version of dsb_fast wrote")
+
+    if not isinstance(manifest, dict):
+        raise wrong("not an object")
+    if manifest.get("format_version") != FORMAT_VERSION:
+        raise wrong(f"format_version is {_short(manifest.get('format_version'))}, not {FORMAT_VERSION}")
+    for key, kind in _ENTRIES.items():
+        if not isinstance(manifest.get(key), kind) or isinstance(manifest.get(key), bool):
+            raise wrong(f"{key} is missing or of another type")
+    if min(manifest["start"], manifest["count"], manifest["shard_size"] - 1) < 0:
+        raise wrong("start, count or shard_size is out of range")
+    plan = Plan(manifest["start"], manifest["count"], manifest["shard_size"])
+    for k, record in enumerate(manifest["shards"]):
+        if (
+            not is_record(record)
+            or k >= len(plan)
+            or (record["first"], record["count"]) != (plan[k].first, plan[k].count)
+        ):
+            raise wrong(f"shard {k} is not the one that start, count and shard_size call for")
+    if manifest.get("complete") and len(manifest["shards"]) != len(plan):
+        raise wrong("shards are missing")
+
+
+def is_record(record) -> bool:
+    """Whether ``record`` describes a shard: name, first, count, bytes, sha256, samples_sha256."""
+    return isinstance(record, dict) and all(type(record.get(key)) is kind for key, kind in _RECORD.items())
+
+
+def recipe_digest(recipe: dict) -> str:
+    """SHA-256 of what is compared of a recipe."""
+    kept = {key: value for key, value in recipe.items() if key not in _NOT_COMPARED}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,98 @@
+"""Where a run's time goes: every thread is in one stage at a time, and the clock notes which."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+
+# Stage by stage what a sample goes through; a thread that is in none of them waits for another.
+STAGES = ("generate", "encode", "digest", "write", "publish")
+WAIT = "wait"
+
+
+@dataclass
+class Stats:
+    """Seconds that threads spent in each stage, on the wall and on a processor; several threads may add to it."""
+
+    samples: int = 0
+    bytes: int = 0
+    elapsed_s: float = 0.0
+    wall_s: dict[str, float] = field(default_factory=dict)
+    cpu_s: dict[str, float] = field(default_factory=dict)
+    threads: dict[str, int] = field(default_factory=dict)  # that work on a stage
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def add(self, stage: str, wall_s: float, cpu_s: float) -> None:
+        """Time that a thread has spent in ``stage``."""
+        with self._lock:
+            self.wall_s[stage] = self.wall_s.get(stage, 0.0) + wall_s
+            self.cpu_s[stage] = self.cpu_s.get(stage, 0.0) + cpu_s
+
+    def count(self, samples: int, nbytes: int) -> None:
+        """Samples that were written, and their bytes."""
+        with self._lock:
+            self.samples += samples
+            self.bytes += nbytes
+
+    def as_dict(self) -> dict:
+        """The numbers, for another process."""
+        return {
+            "samples": self.samples,
+            "bytes": self.bytes,
+            "wall_s": self.wall_s,
+            "cpu_s": self.cpu_s,
+            "threads": self.threads,
+        }
+
+    def merge(self, other: dict) -> None:
+        """Add what another process measured."""
+        self.count(other["samples"], other["bytes"])
+        for stage in other["wall_s"]:
+            self.add(stage, other["wall_s"][stage], other["cpu_s"][stage])
+        for stage, threads in other["threads"].items():
+            self.threads[stage] = self.threads.get(stage, 0) + threads
+
+    def busy(self) -> dict[str, float]:
+        """Of each stage the share of its threads' time in which it was at work, 0 to 1."""
+        elapsed = max(self.elapsed_s, 1e-9)
+        return {stage: self.wall_s.get(stage, 0.0) / (elapsed * max(self.threads.get(stage, 1), 1)) for stage in STAGES}
+
+    def machine(self, cores: int) -> dict[str, float]:
+        """Of each stage the share of all ``cores`` that it kept busy, 0 to 1."""
+        elapsed = max(self.elapsed_s, 1e-9)
+        return {stage: self.cpu_s.get(stage, 0.0) / (elapsed * cores) for stage in STAGES}
+
+    def table(self, cores: int) -> str:
+        """What ``dsb-fast generate --stats`` prints."""
+        busy, machine = self.busy(), self.machine(cores)
+        rate = self.samples / max(self.elapsed_s, 1e-9)
+        lines = [
+            f"{self.samples} samples, {self.bytes} bytes, {self.elapsed_s:.2f} s: {rate:.0f} samples/s",
+            f"{'stage':10}{'threads':>8}{'busy':>8}{'machine':>9}   of {cores} cores",
+        ]
+        for stage in STAGES:
+            threads = self.threads.get(stage, 0)
+            lines.append(f"{stage:10}{threads:8}{busy[stage]:8.0%}{machine[stage]:9.1%}")
+        return "\n".join(lines) + "\n"
+
+
+class Clock:
+    """The stage that one thread is in. For that thread alone."""
+
+    def __init__(self, stats: Stats, stage: str = WAIT):
+        self._stats, self.stage = stats, stage
+        self._wall, self._cpu = time.perf_counter(), time.thread_time()
+
+    def enter(self, stage: str) -> str:
+        """Leave the stage that the thread is in, for ``stage``; returns the one that was left."""
+        left, wall, cpu = self.stage, time.perf_counter(), time.thread_time()
+        self._stats.add(left, wall - self._wall, cpu - self._cpu)
+        self.stage, self._wall, self._cpu = stage, wall, cpu
+        return left
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.enter(WAIT)
