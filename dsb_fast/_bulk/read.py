@@ -45,7 +45,7 @@ def file_of(format_: writers.Format, plan: Plan, offset: int) -> tuple[Shard, in
 def stored_sample(folder: str, format_: writers.Format, plan: Plan, offset: int) -> np.ndarray:
     """Sample ``plan.start + offset`` as it is stored. Raises ValueError if its file is not what was written."""
     part, position = file_of(format_, plan, offset)
-    return next(islice(format_.decode(open_files(folder, format_.file_names(part)), part), position, None))
+    return format_.decode_one(open_files(folder, format_.file_names(part)), part, position)
 
 
 def _stored_samples(folder: str, format_: writers.Format, plan: Plan) -> Iterator[np.ndarray]:

@@ -20,6 +20,8 @@ _OWN = {
     "webp": "webp:WebpFormat",
     "npy": "npy:NpyFormat",
     "dummy": "dummy:DummyFormat",
+    "webdataset": "webdataset:WebdatasetFormat",
+    "stylegan-zip": "stylegan_zip:StyleganZipFormat",
 }
 _PLURALS = {SIGNAL: "ECGs", IMAGE: "images"}
 

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from itertools import islice
 from typing import BinaryIO, ClassVar
 
 import numpy as np
@@ -116,3 +117,7 @@ class Format(ABC):
     @abstractmethod
     def decode(self, files: Iterable[BinaryIO], shard: Shard) -> Iterator[np.ndarray]:
         """The samples of a shard's files, one by one. Raises ValueError if they are not what was written."""
+
+    def decode_one(self, files: Iterable[BinaryIO], shard: Shard, position: int) -> np.ndarray:
+        """The sample at ``position`` of those that :meth:`decode` gives; a format may know a shorter way to it."""
+        return next(islice(self.decode(files, shard), position, None))

@@ -1,0 +1,138 @@
+"""``stylegan-zip``: one uncompressed zip of PNGs with labels, what NVIDIA's StyleGAN2-ADA and StyleGAN3 train on."""
+
+from __future__ import annotations
+
+import io
+import json
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+
+from ..._errors import InputError
+from .base import IMAGE, Format
+from .png import PngFormat
+from .provenance import provenance, words_digest
+from .stored_zip import StoredZip, read_header
+from .webdataset import largest_png
+
+_LABELS = "dataset.json"
+_NAMES_A_PIECE = 4096
+
+
+class StyleganZipFormat(Format):
+    """``00000/img00000000.png`` by sample number, ``dataset.json`` last.
+
+    Options of format png; not compressed by default, as NVIDIA's tool writes them, since training decodes them often.
+    """
+
+    name, suffixes, file_per_sample = "stylegan-zip", (".zip",), False
+    kinds = (IMAGE,)
+    options = {"synthetic_mark": True, "compress_level": 0}  # noqa: RUF012
+    default_shard_size = 1_000_000  # training takes one archive
+
+    def __init__(self, context):
+        super().__init__(context)
+        height, width, channels = context.shape if len(context.shape) == 3 else (0, 0, 0)
+        if channels == 4:
+            raise InputError("format stylegan-zip: the images are transparent, it holds RGB only; png and webp are")
+        if height != width or height & (height - 1) or not height:
+            raise InputError(
+                f"format stylegan-zip: samples are {list(context.shape)}, it holds squares of 2^k pixels; png holds any"
+            )
+        given = {name: context.options.get(name, value) for name, value in self.options.items()}
+        self._png = PngFormat(replace(context, options=given))
+        label = (context.about.get("options") or {}).get("label")
+        self._label = label if type(label) is int else None
+
+    @property
+    def encoder(self):
+        """That of format png, and a digest of what ``dataset.json`` says beside labels."""
+        return {**self._png.encoder, "words": words_digest(provenance(self.context))}
+
+    def encode(self, samples, first=0):
+        return [(zlib.crc32(data), data) for data in self._png.encode(samples, first)]
+
+    def join(self, shard, parts):
+        archive, index = StoredZip(), shard.first
+        for part in parts:
+            for crc, data in part:
+                yield archive.header(_name(index), len(data), crc) + data
+                index += 1
+        size, crc = 0, 0
+        for piece in self._labels(shard):
+            size, crc = size + len(piece), zlib.crc32(piece, crc)
+        yield archive.header(_LABELS, size, crc)
+        yield from self._labels(shard)
+        yield from archive.end()
+
+    def _label_list(self, shard) -> Iterator[bytes]:
+        """The beginning of ``dataset.json``, piece by piece."""
+        if self._label is None:
+            yield b'{"labels": null'
+            return
+        end = shard.first + shard.count
+        for first in range(shard.first, end, _NAMES_A_PIECE):
+            names = map(_name, range(first, min(first + _NAMES_A_PIECE, end)))
+            begin = '{"labels": [' if first == shard.first else ", "
+            yield (begin + ", ".join(f'["{name}", {self._label}]' for name in names)).encode()
+        yield b"]"
+
+    def _labels(self, shard) -> Iterator[bytes]:
+        yield from self._label_list(shard)
+        words = provenance(self.context)
+        text = json.dumps({"dsb_fast": words}, sort_keys=True, ensure_ascii=False)[1:-1]
+        yield (f", {text}}}" if words else "}").encode()
+
+    def decode(self, files, shard):
+        file, archive = next(iter(files)), StoredZip()
+        limit = largest_png(self.context.shape)
+        for index in range(shard.first, shard.first + shard.count):
+            name = _name(index)
+            size, crc = read_header(file, name, limit)
+            yield self._image(file, name, size, crc)
+            archive.header(name, size, crc)
+        self._check_labels(file, archive, shard)
+        for piece in archive.end():
+            if file.read(len(piece)) != piece:
+                raise ValueError("its directory is not that of its files")
+        if file.read(1):
+            raise ValueError("goes on after its end")
+
+    def decode_one(self, files, shard, position):
+        file, limit = next(iter(files)), largest_png(self.context.shape)
+        for index in range(shard.first, shard.first + position):
+            size, _ = read_header(file, _name(index), limit)
+            file.seek(size, io.SEEK_CUR)
+        name = _name(shard.first + position)
+        return self._image(file, name, *read_header(file, name, limit))
+
+    def _image(self, file, name: str, size: int, crc: int):
+        data = file.read(size)
+        if len(data) != size or zlib.crc32(data) != crc:
+            raise ValueError(f"{name} is damaged")
+        return next(self._png.decode([io.BytesIO(data)], None))
+
+    def _check_labels(self, file, archive: StoredZip, shard) -> None:
+        """The labels are those of the recipe; what is said beside them may be in the words of another version."""
+        known = sum(map(len, self._labels(shard)))
+        size, crc = read_header(file, _LABELS, known + 65536)
+        left, found = size, 0
+        for piece in self._label_list(shard):
+            data = file.read(min(len(piece), left))
+            if data != piece:
+                raise ValueError(f"{_LABELS} has other labels")
+            left, found = left - len(data), zlib.crc32(data, found)
+        data = file.read(left)
+        if len(data) != left or zlib.crc32(data, found) != crc:
+            raise ValueError(f"{_LABELS} is damaged")
+        try:
+            json.loads(b'{"labels": null' + data)
+        except RecursionError:
+            raise ValueError(f"{_LABELS} is damaged") from None
+        archive.header(_LABELS, size, crc)
+
+
+def _name(index: int) -> str:
+    """A thousand images a folder: of eight digits the first five."""
+    digits = f"{index:08d}"
+    return f"{digits[:-3]}/img{digits}.png"

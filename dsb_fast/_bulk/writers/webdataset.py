@@ -1,0 +1,158 @@
+"""``webdataset``: a tar a shard, an array or an image a sample beside what it is, for streaming into training.
+
+Written with tarfile of the standard library: package webdataset's writer gives the same bytes, but takes them on one
+thread (docs/formats.md has the times).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+
+from ..._errors import InputError
+from .base import SIGNAL, Format
+from .npy import npy_header
+from .png import PngFormat
+from .provenance import provenance, words_digest
+
+_BLOCK = 512
+_RECORD = 20 * _BLOCK  # a tar file is a multiple of it long
+_OWNER = "dsb-fast"
+_PNG_OPTIONS = {name: value for name, value in PngFormat.options.items() if name != "grid"}
+
+
+class WebdatasetFormat(Format):
+    """``<id>.json`` and ``<id>.npy`` (ECG, NumPy's format 1.0) or ``<id>.png`` in a USTAR file.
+
+    ``compress_level`` and ``synthetic_mark`` as format png has them, of images only.
+    """
+
+    name, suffixes, file_per_sample = "webdataset", (".tar",), False
+    options = _PNG_OPTIONS
+
+    def __init__(self, context):
+        super().__init__(context)
+        self._png = None
+        if context.kind == SIGNAL:
+            for option, value in _PNG_OPTIONS.items():
+                if context.options.get(option, value) != value:
+                    raise InputError(f"{option}: format webdataset has it for images, not for ECGs")
+        else:
+            given = {name: value for name, value in context.options.items() if name in _PNG_OPTIONS}
+            self._png = PngFormat(replace(context, options=given))
+        self._array = npy_header(context.dtype, context.shape)
+        self._array_size = len(self._array) + math.prod(context.shape) * np.dtype(context.dtype).itemsize
+
+    @cached_property
+    def _words(self) -> dict:
+        context = self.context
+        words = {**provenance(context), "unit": context.about.get("unit", "microvolt")}
+        if context.kind == SIGNAL:
+            words |= {"lead_names": context.lead_names, "sampling_rate_hz": context.sampling_rate_hz}
+        return words
+
+    @property
+    def encoder(self):
+        """That of format png for images, and a digest of what all samples say."""
+        return {**(self._png.encoder if self._png else {}), "words": words_digest(self._words)}
+
+    def _about(self, index: int) -> bytes:
+        return json.dumps({**self._words, "index": index}, sort_keys=True, ensure_ascii=False).encode()
+
+    def encode(self, samples, first=0):
+        if self._png:
+            suffix, files = "png", ((data,) for data in self._png.encode(samples, first))
+        else:
+            little = np.ascontiguousarray(samples, np.dtype(self.context.dtype).newbyteorder("<"))
+            suffix, files = "npy", ((self._array, memoryview(sample).cast("B")) for sample in little)
+        return [
+            b"".join(_member(f"{index}.json", self._about(index)) + _member(f"{index}.{suffix}", *data))
+            for index, data in enumerate(files, first)
+        ]
+
+    def join(self, shard, parts):
+        size = 0
+        for data in super().join(shard, parts):
+            size += len(data)
+            yield data
+        yield bytes(_end(size))
+
+    def decode(self, files, shard):
+        file, size = next(iter(files)), 0
+        for index in range(shard.first, shard.first + shard.count):
+            about = self._about(index)
+            stored = _read_member(file, f"{index}.json", 65536 + len(about))
+            _check_about(stored, index)
+            data, sample = self._sample(file, index)
+            size += 2 * _BLOCK + _padded(len(stored)) + _padded(len(data))
+            yield sample
+        if file.read(_end(size) + 1) != bytes(_end(size)):
+            raise ValueError("does not end where it should")
+
+    def _sample(self, file, index: int) -> tuple[bytes, np.ndarray]:
+        """The bytes of a sample's file and what they hold."""
+        if self._png:
+            data = _read_member(file, f"{index}.png", largest_png(self.context.shape))
+            return data, next(self._png.decode([io.BytesIO(data)], None))
+        data = _read_member(file, f"{index}.npy", self._array_size)
+        if len(data) != self._array_size or not data.startswith(self._array):
+            raise ValueError(f"{index}.npy is no array of {self.context.dtype} {list(self.context.shape)}")
+        dtype = np.dtype(self.context.dtype).newbyteorder("<")
+        return data, np.frombuffer(data, dtype, offset=len(self._array)).reshape(self.context.shape)
+
+
+def largest_png(shape: tuple[int, ...]) -> int:
+    """Bytes that no PNG of ours exceeds: twice the pixels', since deflate adds a thousandth, and room for the mark."""
+    return 2 * math.prod(shape) + 65536
+
+
+def _padded(size: int) -> int:
+    return -(-size // _BLOCK) * _BLOCK
+
+
+def _end(size: int) -> int:
+    """Zeros after ``size`` bytes of members: two blocks, and up to a whole record."""
+    return 2 * _BLOCK + -(size + 2 * _BLOCK) % _RECORD
+
+
+def _member(name: str, *data: bytes | memoryview) -> tuple[bytes | memoryview, ...]:
+    """Header, data, padding of a file in a tar, the same whoever writes it and when."""
+    from tarfile import USTAR_FORMAT, TarInfo
+
+    info = TarInfo(name)  # mtime, uid and gid 0, mode 0644
+    info.size, info.uname, info.gname = sum(map(len, data)), _OWNER, _OWNER
+    return info.tobuf(USTAR_FORMAT), *data, bytes(_padded(info.size) - info.size)
+
+
+def _read_member(file, name: str, limit: int) -> bytes:
+    """The data of the next file of a tar, which must be ``name``. Raises ValueError."""
+    from tarfile import REGTYPE, HeaderError, TarInfo
+
+    try:
+        info = TarInfo.frombuf(file.read(_BLOCK), "utf-8", "strict")
+    except HeaderError as error:
+        raise ValueError(f"{name}: {error}") from None
+    if (info.name, info.type) != (name, REGTYPE):
+        raise ValueError(f"holds {info.name[:40]!r} where {name} should be")
+    if not 0 <= info.size <= limit:
+        raise ValueError(f"{name} has {info.size} bytes, at most {limit} were written")
+    data = file.read(info.size)
+    padding = file.read(_padded(info.size) - info.size)
+    if len(data) != info.size or padding != bytes(_padded(info.size) - info.size):
+        raise ValueError(f"{name}: ends too early")
+    return data
+
+
+def _check_about(data: bytes, index: int) -> None:
+    """Other words than today's are fine, another sample's are not."""
+    try:
+        about = json.loads(data)
+    except RecursionError:
+        about = None
+    if not isinstance(about, dict) or about.get("index") != index:
+        raise ValueError(f"{index}.json is not about sample {index}")
