@@ -27,7 +27,16 @@ def load(model, device: str = "auto", precision: str = "fp32", checkpoint=None, 
 
     if not isinstance(model, (str, os.PathLike)):
         raise ModelError(f"model: {model!r} is neither a name nor a path")
-    return Generator(open_model(model, checkpoint, card, network), device, precision)
+    generator = Generator(open_model(model, checkpoint, card, network), device, precision)
+    generator.opened_with = {
+        "model": os.fspath(model),
+        "device": device,
+        "precision": precision,
+        "checkpoint": None if checkpoint is None else os.fspath(checkpoint),
+        "card": card,
+        "network": network,
+    }
+    return generator
 
 
 def models() -> dict[str, list[str]]:

@@ -20,6 +20,8 @@ class Generator:
     Methods may be called from several threads.
     """
 
+    opened_with: dict | None = None  # the arguments of dsb_fast.load, by which another process opens the same
+
     def __init__(self, model, device: str = "auto", precision: str = "fp32"):
         self.model = model
         if why := model.refused.get(precision):
