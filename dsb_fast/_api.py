@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from ._errors import ModelError
-from ._models import by_category
+from ._models import REGISTERED, by_category
 
 
 def load(model, device: str = "auto", precision: str = "fp32", checkpoint=None, *, card=None, network=None):
@@ -27,7 +27,27 @@ def load(model, device: str = "auto", precision: str = "fp32", checkpoint=None, 
 
     if not isinstance(model, (str, os.PathLike)):
         raise ModelError(f"model: {model!r} is neither a name nor a path")
-    return Generator(open_model(model, checkpoint, card, network), device, precision)
+    generator = Generator(open_model(model, checkpoint, card, network), device, precision)
+    generator.opened_with = opened_with(model, device, precision, checkpoint, card, network)
+    return generator
+
+
+def opened_with(model, device="auto", precision="fp32", checkpoint=None, card=None, network=None) -> dict:
+    """:func:`load`'s arguments as JSON has them, by which another process, in whichever folder, loads the same."""
+    return {
+        "model": _lasting(model) if checkpoint is None else os.fspath(model),
+        "device": device,
+        "precision": precision,
+        "checkpoint": None if checkpoint is None else _lasting(checkpoint),
+        "card": None if card is None else dict(card),
+        "network": network,
+    }
+
+
+def _lasting(model) -> str:
+    """A registered name as it is; a path made absolute."""
+    name = os.fspath(model)
+    return os.path.abspath(name) if name not in REGISTERED and os.path.exists(name) else name
 
 
 def models() -> dict[str, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import threading
 from collections.abc import Iterator
 
@@ -10,6 +11,7 @@ import numpy as np
 from . import _backends, _kernels
 from ._errors import DeviceError, InputError, ModelError
 from ._parallel import ordered
+from ._prefetch import prefetched
 from .random import check_range
 
 
@@ -31,6 +33,7 @@ class Generator:
         model.source.confirm()
         self.backend, self.flavour = opened.backend, opened.backend.flavour
         self._open, self._opened, self._opening = opened.at, {model.key: opened.backend}, threading.Lock()
+        self.opened_with: dict | None = None  # load's arguments, by which another process opens the same
         self.graph_sha256 = opened.sha256  # weights derived at export are part of a sample's identity
 
     def backend_of(self, key):
@@ -81,32 +84,42 @@ class Generator:
         return out
 
     def stream(
-        self, count: int, seed: int = 0, start: int = 0, batch_size: int | None = None, **options
+        self,
+        count: int,
+        seed: int = 0,
+        start: int = 0,
+        batch_size: int | None = None,
+        prefetch: int | None = None,
+        **options,
     ) -> Iterator[np.ndarray]:
-        """The same samples as :meth:`sample`, batch after batch, in memory that does not grow with ``count``."""
-        seed, start, count = check_range(seed, start, count)
-        if batch_size is not None and (
-            isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1
-        ):
-            raise InputError(f"batch_size: {batch_size!r}; it must be a whole number above 0")
-        chosen = self.model.options(**options)
-        if batch_size is None:
-            return self.batches(seed, start, count, chosen)
-        return self._regrouped(seed, start, count, chosen, batch_size)
+        """The same samples as :meth:`sample`, batch after batch, in memory that does not grow with ``count``.
 
-    def _regrouped(self, seed, start, count, options, batch_size) -> Iterator[np.ndarray]:
-        """Batches of exactly ``batch_size`` (the last may be smaller), each made in parts by all threads."""
-        held: list[np.ndarray] = []
-        have = 0
-        for part in self.batches(seed, start, count, options, min(batch_size, self.batch_size)):
-            held.append(part)
-            have += len(part)
-            while have >= batch_size:
-                joined = np.concatenate(held) if len(held) > 1 else held[0]
-                yield joined[:batch_size]
-                held, have = [joined[batch_size:]], have - batch_size
-        if have:
-            yield np.concatenate(held)
+        While the consumer works on a batch, the next ``prefetch`` batches are made in the background: None is enough
+        to keep every core busy, 0 makes nothing before it is asked for. Every batch but the last has ``batch_size``
+        samples. Closing the iterator drops what is under way. Raises InputError as :meth:`sample` does, at once; what
+        goes wrong later is raised by the batch that it concerns.
+        """
+        seed, start, count = check_range(seed, start, count)
+        size = None if batch_size is None else whole_number("batch_size", batch_size, 1)
+        ahead = None if prefetch is None else whole_number("prefetch", prefetch, 0)
+        chosen = self.model.options(**options)
+        share = max(1, -(-count // self.backend.parallel))
+        size = min(size or min(self.batch_size, share), max(1, count))
+        batches = ((first, min(size, start + count - first)) for first in range(start, start + count, size))
+        return self.made_ahead(seed, batches, size, chosen, min(self.batch_size, share), prefetch=ahead)
+
+    def made_ahead(
+        self, seed: int, batches, size: int, options, best: int | None = None, threads: int | None = None, prefetch=None
+    ) -> Iterator[np.ndarray]:
+        """Samples of each of ``batches``, (first, count) of ``size`` at most; see :func:`_prefetch.prefetched`."""
+        return prefetched(
+            lambda first, count: self.make(seed, first, count, options),
+            batches,
+            size,
+            best or self.batch_size,
+            threads or self.backend.parallel,
+            prefetch,
+        )
 
     def run(self, **inputs) -> dict[str, np.ndarray]:
         """The raw network: named float32 arrays in, named float32 arrays out.
@@ -157,3 +170,14 @@ class Generator:
             "grade": self.backend.grade,
             "depends_on": dict(self.backend.depends_on),
         }
+
+
+def whole_number(name: str, value, least: int) -> int:
+    """``value`` as an int of ``least`` or more. Raises InputError that names the argument."""
+    try:
+        number = least - 1 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = least - 1
+    if number < least:
+        raise InputError(f"{name}: {value!r}; it must be a whole number, {least} or more")
+    return number

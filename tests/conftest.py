@@ -66,6 +66,7 @@ def command(tmp_path):
             assert done.returncode == check, done.stderr
         return done
 
+    run.folder = tmp_path
     return run
 
 

@@ -171,23 +171,6 @@ def test_killed_at_every_call_and_started_again(generator, tmp_path, undisturbed
         assert tree(folder) == undisturbed[format], f"stopped at call {stop_at}: {killed.log[stop_at]}"
 
 
-@pytest.mark.parametrize("format", ["asc", "npy"])
-def test_failing_at_every_call_loses_nothing(generator, tmp_path, undisturbed, format):
-    """A full disk, an unreadable one: exit with one line, finished shards stay, the next run ends as ever."""
-    system = RecordedSystem()
-    make(generator, tmp_path / "count", format=format, system=system)
-    for stop_at in range(len(system.log)):
-        folder, failing = tmp_path / f"{format}{stop_at}", RecordedSystem(stop_at)
-        try:
-            make(generator, folder, format=format, system=failing)
-        except dsb_fast.GenerationError as error:
-            assert "No space left" in str(error) and "\n" not in str(error)
-        else:
-            assert failing.log[stop_at] == ("close", str(folder / "dataset.journal"))
-        make(generator, folder, format=format)
-        assert tree(folder) == undisturbed[format], f"failed at call {stop_at}: {failing.log[stop_at]}"
-
-
 def test_torn_journal_is_read_as_far_as_it_is_whole(generator, tmp_path, undisturbed):
     folder = tmp_path / "d"
     with pytest.raises(Killed):

@@ -101,7 +101,7 @@ def load_again(manifest: dict, where: str, device: str | None = None, checkpoint
         settings["network"] = manifest["options"]["network"]
     if checkpoint is None and "." not in manifest["model"]:  # no registered name
         raise InputError(f"{where}: made with weights that are in no registered model; --checkpoint names them")
-    precision = str(manifest.get("precision", "fp32")) if device is None else "fp32"
+    precision = str(manifest.get("precision", "fp32"))
     generator = load(manifest["model"], device or _device(manifest), precision, checkpoint, **settings)
     if generator.info["weights_sha256"] != manifest.get("weights_sha256"):
         raise VerificationError(

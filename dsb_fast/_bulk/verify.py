@@ -34,6 +34,8 @@ def verify_dataset(
     if manifest is None:
         raise DatasetError(f"{folder}: no dataset.json; give the folder that dsb-fast generate wrote")
     if not manifest.get("complete"):
+        if not os.path.exists(os.path.join(folder, JOURNAL)):
+            raise VerificationError(f"{folder}: a recipe without samples; dsb-fast regenerate makes them")
         raise VerificationError(f"{folder}: unfinished; run the same generate command again to finish it")
     format_ = open_format(folder, manifest)
     plan = Plan(manifest["start"], manifest["count"], manifest["shard_size"])

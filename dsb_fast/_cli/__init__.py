@@ -13,6 +13,7 @@ COMMANDS = {
     "generate": "make a dataset",
     "export": "write a model as an ONNX file",
     "verify": "check a dataset against its manifest",
+    "regenerate": "make a dataset again from its manifest or recipe",
     "convert": "turn 8-lead ECG files into 12 leads, or into another format",
     "interpolate": "an animation of a way through an image network's latents",
     "plot": "draw ECGs on ECG paper",
@@ -77,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _goes_on(arguments: list[str]) -> str:
-    return "; the same command goes on where it stopped" if arguments[:1] == ["generate"] else ""
+    return "; the same command goes on where it stopped" if arguments[:1] in (["generate"], ["regenerate"]) else ""
 
 
 def _one_line(error: BaseException) -> str:

@@ -42,6 +42,23 @@ def load_model(args, quiet: bool = False):
     return generator
 
 
+def check_parallel(args) -> None:
+    """--batch-size and --workers. Raises InputError."""
+    from .._errors import InputError
+
+    for name, most in (("batch_size", 65536), ("workers", 1024)):
+        value = getattr(args, name)
+        if value is not None and not 1 <= value <= most:
+            raise InputError(f"--{name.replace('_', '-')}: {value}; it must be from 1 to {most}")
+
+
+def print_stats(stats) -> None:
+    """Where a run's time went, on standard output."""
+    from .._backends.base import cores
+
+    sys.stdout.write(stats.table(cores()))
+
+
 def progress_bar(quiet: bool, unit: str) -> Callable[[int, int], None] | None:
     """A bar with rate and time left on standard error; None if that is no terminal or the user wants quiet.
 

@@ -40,9 +40,16 @@ def add_arguments(parser) -> None:
     parser.add_argument("--shard-size", type=int, metavar="K", help="samples a shard (default 256)")
     parser.add_argument("--batch-size", type=int, metavar="B", help="samples a call of the network; changes no byte")
     parser.add_argument(
-        "--workers", type=int, metavar="W", help="samples made in parallel (default: cores); changes no byte"
+        "--workers", type=int, metavar="W", help="processes (default 1, with a thread a core); changes no byte"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace a dataset that is there; foreign files stay")
+    parser.add_argument(
+        "--extend", action="store_true", help="make a dataset longer that is there, to COUNT samples of the same recipe"
+    )
+    parser.add_argument(
+        "--recipe-only", action="store_true", help="write dataset.json alone; dsb-fast regenerate makes the rest of it"
+    )
+    parser.add_argument("--stats", action="store_true", help="print where the time went, stage by stage")
     parser.add_argument("--quiet", action="store_true", help="no progress bar, no notes")
 
 
@@ -59,14 +66,12 @@ def _format_options(args) -> dict:
 
 def run(args) -> int:
     """Run the subcommand."""
-    from .._bulk.run import generate_dataset, make_recipe
+    from .._bulk.run import generate_dataset, make_recipe, write_recipe
+    from .._bulk.stats import Stats
     from .._errors import InputError
-    from .common import load_model, progress_bar
+    from .common import check_parallel, load_model, print_stats, progress_bar
 
-    for name in ("batch_size", "workers"):
-        value = getattr(args, name)
-        if value is not None and not 1 <= value <= 65536:
-            raise InputError(f"--{name.replace('_', '-')}: {value}; it must be from 1 to 65536")
+    check_parallel(args)
     if args.count < 1:
         raise InputError(f"-n: {args.count}; ask for at least 1 sample")
     generator = load_model(args, args.quiet)
@@ -76,11 +81,17 @@ def run(args) -> int:
     recipe, chosen, format_ = make_recipe(
         generator, args.count, args.seed, args.start, args.format, args.shard_size, format_options, **options
     )
+    if args.recipe_only:
+        write_recipe(args.output, recipe, format_, args.overwrite)
+        return 0
+    stats = Stats()
     written = generate_dataset(
         generator, args.output, recipe, chosen, format_,
-        batch_size=args.batch_size, workers=args.workers, overwrite=args.overwrite,
-        progress=progress_bar(args.quiet, "image" if format_.context.kind == "image" else "ECG"),
+        batch_size=args.batch_size, workers=args.workers, overwrite=args.overwrite, extend=args.extend,
+        progress=progress_bar(args.quiet, "image" if format_.context.kind == "image" else "ECG"), stats=stats,
     )  # fmt: skip
+    if args.stats and written:
+        print_stats(stats)
     if not args.quiet and not written:
         sys.stderr.write(f"dsb-fast: {args.output}: finished already; nothing was written\n")
     return 0

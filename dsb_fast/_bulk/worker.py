@@ -1,0 +1,114 @@
+"""A worker process: makes the shards that its parent gives out. Started by workers.py, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from functools import partial
+
+from .._errors import DsbError, GenerationError
+from .plan import Shard
+from .stats import Stats
+from .system import System
+
+
+class Parent:
+    """The worker's end of the socket; messages may be sent from any thread."""
+
+    def __init__(self, connection: socket.socket):
+        self._connection, self._lines = connection, connection.makefile("rb")
+        self._sending = threading.Lock()
+
+    def send(self, **message) -> None:
+        """One line."""
+        with self._sending:
+            self._connection.sendall(json.dumps(message).encode() + b"\n")
+
+    def receive(self):
+        """One message."""
+        line = self._lines.readline()
+        if not line:  # the parent has gone
+            os._exit(1)
+        return json.loads(line)
+
+    def shards(self) -> Iterator[Shard]:
+        """Shards as the parent gives them out, asked for one by one."""
+        while True:
+            self.send(ask=1)
+            shard = self.receive()
+            if shard is None:
+                return
+            yield Shard(*shard)
+
+    def end_with(self) -> None:
+        """From now on, when the parent goes this process goes at once: what it has not published is nobody's."""
+
+        def watch():
+            poll = select.poll()
+            poll.register(self._connection, select.POLLHUP | getattr(select, "POLLRDHUP", 0))
+            poll.poll()
+            os._exit(1)
+
+        threading.Thread(target=watch, daemon=True, name="dsb_fast_watch").start()
+
+
+class SharedFolder:
+    """The parent's folder: its lock, inherited, and its journal, by message."""
+
+    def __init__(self, folder: str, folder_fd: int, parent: Parent):
+        self.folder, self.folder_fd, self.system = folder, folder_fd, System()
+        self._parent = parent
+
+    def note(self, record: dict) -> None:
+        """Tell the parent, which has the journal."""
+        self._parent.send(published=record)
+
+
+def main() -> None:
+    """Work until the parent has no more shards. The socket is standard input."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent decides
+    parent = Parent(socket.socket(fileno=os.dup(0)))
+    parent.end_with()
+    try:
+        _work(parent, parent.receive())
+    except (DsbError, OSError, MemoryError) as error:
+        parent.send(failed=_one_line(error))
+        os._exit(1)
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, MemoryError):
+        return "out of memory; fewer --workers or a smaller --batch-size need less"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'disk'}: {error.strerror}; finished shards are safe, and the same command goes on"
+    return " ".join(str(error).split())
+
+
+def _work(parent: Parent, task: dict) -> None:
+    from .._api import load
+    from . import writers
+    from .pipeline import Pipeline
+
+    recipe = task["recipe"]
+    generator = load(**task["opened_with"])
+    if generator.graph_sha256 != recipe["graph_sha256"] or generator.backend.name != recipe["backend"]:
+        raise GenerationError(f"worker: opens another network ({generator.backend.name}) than its parent; try again")
+    options = generator.model.options(**recipe["options"])
+    format_ = writers.find(recipe["format"])(writers.FormatContext.of(recipe))
+    stats = Stats()
+    Pipeline(
+        partial(generator.make, recipe["seed"], options=options),
+        format_,
+        SharedFolder(task["folder"], task["folder_fd"], parent),
+        task["batch_size"] or min(generator.batch_size, recipe["shard_size"]),
+        task["threads"],
+        lambda count: parent.send(made=count),
+        stats,
+    ).run(parent.shards())
+    parent.send(stats=stats.as_dict())
+    os._exit(0)  # nothing is left to do, and nobody waits for an interpreter to be taken down
