@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -67,6 +69,14 @@ def test_an_archive_holds_what_sample_returns(tmp_path, start):
         about = json.loads(archive.read("dataset.json"))["dsb_fast"]
     assert (about["model"], about["seed"], about["licence"]) == ("digestive.gitract", SEED, "MIT")
     assert "ynthetic" in about["synthetic"] and about["weights_sha256"] == "ab" * 32
+
+
+def test_the_docs_read_it_so(tmp_path):
+    make(tmp_path)
+    text = (Path(__file__).parent.parent / "docs/formats.md").read_text().partition("## stylegan-zip")[2]
+    found = {}
+    exec(re.search(r"```python\n(.*?)```", text, re.S)[1].replace("DIR", str(tmp_path)), found)
+    assert (np.stack(found["images"]) == ImageGenerator().sample(7, SEED)).all()
 
 
 def test_pictures_are_not_compressed_unless_asked_for(tmp_path):

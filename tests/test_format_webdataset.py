@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tarfile
+import tracemalloc
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from references.image_generator import ImageGenerator
 from references.recorded_system import Killed, RecordedSystem
+from references.signal_generator import SignalGenerator
 from references.trees import tree
 from torch.utils.data import DataLoader
 
@@ -123,6 +127,19 @@ def test_a_brace_range_with_a_step_names_all_shards(start, count, size):
     assert list(braceexpand(text)) == [f"{shard.name}.tar" for shard in plan]
 
 
+def test_the_docs_read_it_so(tmp_path, capsys):
+    generator = SignalGenerator()
+    make(generator, tmp_path, 600, shard_size=None)
+    text = (Path(__file__).parent.parent / "docs/formats.md").read_text().partition("## webdataset")[2]
+    first, second = (code.replace("DIR", str(tmp_path)) for code in re.findall(r"```python\n(.*?)```", text, re.S)[:2])
+    exec(first, {})
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 600 and printed[-1] == "599 599 (8, 60)"
+    found = {"json": json, "webdataset": webdataset}
+    exec(second, found)
+    assert (np.stack([sample["npy"] for sample in found["samples"]]) == generator.sample(600, SEED)).all()
+
+
 def test_png_files_are_those_of_format_png(tmp_path):
     generator = ImageGenerator()
     for options in ({}, {"compress_level": 9, "synthetic_mark": False}):
@@ -146,8 +163,7 @@ def test_batch_size_and_threads_do_not_change_bytes(
     assert tree(folder) == tree(undisturbed[kind])
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize(("kind", "after"), [("ecg", False), ("image", True)])
 def test_killed_at_every_call_and_started_again(generators, undisturbed, tmp_path, kind, after):
     system = RecordedSystem()
     make(generators[kind], tmp_path / "count", how={"system": system})
@@ -261,6 +277,22 @@ def test_links_and_declared_sizes_are_refused():
         list(format_.decode([io.BytesIO(huge.tobuf(tarfile.GNU_FORMAT))], shard))
     with pytest.raises(ValueError, match="end where"):
         list(format_.decode([io.BytesIO(whole + b"\0")], shard))
+
+
+@pytest.mark.variant_independent
+def test_declared_sizes_take_no_memory():
+    """A manifest may speak of samples of a terabyte; the file is what counts."""
+    format_ = WebdatasetFormat(FormatContext((2, 1 << 38), "int16", ("I", "II"), 500.0))
+    member = tarfile.TarInfo("9.npy")
+    member.size = format_._array_size
+    data = tar_of(("9.json", b'{"index": 9}'))[:1024] + member.tobuf(tarfile.GNU_FORMAT) + bytes(3 << 20)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="ends too early"):
+            list(format_.decode([io.BytesIO(data)], Shard(9, 1)))
+        assert tracemalloc.get_traced_memory()[1] < 4 * len(data)
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.variant_independent

@@ -67,7 +67,8 @@ def _problem(name: str, found, added: dict) -> str:
         getattr(found, "file_per_sample", None), bool
     ):
         return "suffixes (a tuple) or file_per_sample (true or false) is missing"
-    return ""
+    missing = sorted(found.__abstractmethods__)
+    return f"{' and '.join(missing)} is missing" if missing else ""
 
 
 def names(kind: str | None = None) -> list[str]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import struct
 
+from .reading import read_exactly
+
 _LOCAL, _CENTRAL = struct.Struct("<4s5H3I2H"), struct.Struct("<4s6H3I5H2I")
 _END, _END_64, _LOCATOR = struct.Struct("<4s4H2IH"), struct.Struct("<4sQ2H2I4Q"), struct.Struct("<4sIQI")
 _LOCAL_SIGNATURE, _CENTRAL_SIGNATURE = b"PK\3\4", b"PK\1\2"
@@ -37,7 +39,7 @@ class StoredZip:
         self._directory += stem + extra
         self._count += 1
         self._offset += _LOCAL.size + len(stem) + size
-        return _LOCAL.pack(_LOCAL_SIGNATURE, _PLAIN, *common, 0) + stem
+        return _local(stem, size, crc)
 
     def end(self) -> tuple[bytearray, bytes]:
         """What stands after the last file: the directory, and where it is."""
@@ -51,15 +53,18 @@ class StoredZip:
         return self._directory, records + end
 
 
+def _local(stem: bytes, size: int, crc: int) -> bytes:
+    return _LOCAL.pack(_LOCAL_SIGNATURE, _PLAIN, 0, 0, 0, _DATE, crc, size, size, len(stem), 0) + stem
+
+
 def read_header(file, name: str, limit: int) -> tuple[int, int]:
     """Size and CRC-32 of the next file of an archive, which must be ``name``. Raises ValueError."""
-    data = file.read(_LOCAL.size)
-    if len(data) != _LOCAL.size or not data.startswith(_LOCAL_SIGNATURE):
-        raise ValueError(f"ends where {name} should be")
-    _, _, flags, method, _, _, crc, stored, size, length, extra = _LOCAL.unpack(data)
-    if (length, extra) != (len(name), 0) or file.read(length) != name.encode("ascii"):
+    stem = name.encode("ascii")
+    data = read_exactly(file, _LOCAL.size + len(stem), name)
+    if not data.endswith(stem):
         raise ValueError(f"holds another file where {name} should be")
-    if flags or method or stored != size:
+    crc, size = struct.unpack_from("<2I", data, 14)
+    if data != _local(stem, size, crc):
         raise ValueError(f"{name} is not stored as it was written")
     if size > limit:
         raise ValueError(f"{name} has {size} bytes, at most {limit} were written")

@@ -12,8 +12,8 @@ from ..._errors import InputError
 from .base import IMAGE, Format
 from .png import PngFormat
 from .provenance import provenance, words_digest
+from .reading import largest_png, read_exactly
 from .stored_zip import StoredZip, read_header
-from .webdataset import largest_png
 
 _LABELS = "dataset.json"
 _NAMES_A_PIECE = 4096
@@ -107,8 +107,8 @@ class StyleganZipFormat(Format):
         return self._image(file, name, *read_header(file, name, limit))
 
     def _image(self, file, name: str, size: int, crc: int):
-        data = file.read(size)
-        if len(data) != size or zlib.crc32(data) != crc:
+        data = read_exactly(file, size, name)
+        if zlib.crc32(data) != crc:
             raise ValueError(f"{name} is damaged")
         return next(self._png.decode([io.BytesIO(data)], None))
 
@@ -122,8 +122,8 @@ class StyleganZipFormat(Format):
             if data != piece:
                 raise ValueError(f"{_LABELS} has other labels")
             left, found = left - len(data), zlib.crc32(data, found)
-        data = file.read(left)
-        if len(data) != left or zlib.crc32(data, found) != crc:
+        data = read_exactly(file, left, _LABELS)
+        if zlib.crc32(data, found) != crc:
             raise ValueError(f"{_LABELS} is damaged")
         try:
             json.loads(b'{"labels": null' + data)

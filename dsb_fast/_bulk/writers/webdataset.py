@@ -19,6 +19,7 @@ from .base import SIGNAL, Format
 from .npy import npy_header
 from .png import PngFormat
 from .provenance import provenance, words_digest
+from .reading import largest_png, read_exactly
 
 _BLOCK = 512
 _RECORD = 20 * _BLOCK  # a tar file is a multiple of it long
@@ -106,11 +107,6 @@ class WebdatasetFormat(Format):
         return data, np.frombuffer(data, dtype, offset=len(self._array)).reshape(self.context.shape)
 
 
-def largest_png(shape: tuple[int, ...]) -> int:
-    """Bytes that no PNG of ours exceeds: twice the pixels', since deflate adds a thousandth, and room for the mark."""
-    return 2 * math.prod(shape) + 65536
-
-
 def _padded(size: int) -> int:
     return -(-size // _BLOCK) * _BLOCK
 
@@ -141,10 +137,9 @@ def _read_member(file, name: str, limit: int) -> bytes:
         raise ValueError(f"holds {info.name[:40]!r} where {name} should be")
     if not 0 <= info.size <= limit:
         raise ValueError(f"{name} has {info.size} bytes, at most {limit} were written")
-    data = file.read(info.size)
-    padding = file.read(_padded(info.size) - info.size)
-    if len(data) != info.size or padding != bytes(_padded(info.size) - info.size):
-        raise ValueError(f"{name}: ends too early")
+    data = read_exactly(file, info.size, name)
+    if any(read_exactly(file, _padded(info.size) - info.size, name)):
+        raise ValueError(f"{name}: goes on after its end")
     return data
 
 
