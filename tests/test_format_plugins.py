@@ -18,6 +18,7 @@ from references.trees import tree
 import dsb_fast
 from dsb_fast import formats
 from dsb_fast._bulk import run, verify, writers
+from dsb_fast._cli import generate
 
 DOCS = (Path(__file__).parent.parent / "docs/formats.md").read_text().partition("## Formats of your own")[2]
 CODE = re.search(r"```python\n(.*?)```", DOCS, re.S)[1]
@@ -31,6 +32,13 @@ def make(generator, folder, count=7, *, format=NAME, how=None, **format_options)
         generator, count, SEED, format=format, shard_size=3, format_options=format_options
     )
     return run.generate_dataset(generator, str(folder), recipe, chosen, format_, **(how or {}))
+
+
+@pytest.mark.parametrize(("text", "value"), [("1", 1), ("-2.5", -2.5), ("true", True), ("none", None), ("a=b", "a=b"),
+                                               ("nan", "nan"), ("9" * 9999, "9" * 9999), ("9" * 400, "9" * 400), ("", "")])  # fmt: skip
+def test_format_options_of_the_command_line(text, value):
+    name, found = generate._pair(f"x={text}")
+    assert (name, found) == ("x", value) and type(found) is type(value)
 
 
 @pytest.fixture
@@ -124,6 +132,13 @@ def test_the_command_knows_it(raw, command, generator, one_line, tmp_path):
     stored = b"".join((tmp_path / f"d/{k:09d}.raw").read_bytes() for k in (0, 2))
     assert stored == generator.sample(4, seed=SEED).tobytes()
     command("verify", "d", "--sample", 2, env=env, check=0)
+    command(*arguments, "--overwrite", "--format-option", "byte_order=big", env=env, check=0)
+    stored = b"".join((tmp_path / f"d/{k:09d}.raw").read_bytes() for k in (0, 2))
+    assert stored == generator.sample(4, seed=SEED).astype(">i2").tobytes()
+    command("verify", "d", env=env, check=0)
+    for given, words in (("byte_order", "NAME=VALUE"), ("=1", "NAME=VALUE"), ("byte_order=1", "1; it is little or big"),
+                         ("colour=none", "no option is called colour")):  # fmt: skip
+        assert words in one_line(command(*arguments, "--format-option", given, env=env), 2)
     without = {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}
     assert "'raw' is not known" in one_line(command(*arguments, env=without), 2)
     assert "'raw' is not known" in one_line(command("verify", "d", env=without), 2)

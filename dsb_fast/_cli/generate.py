@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import sys
 
+_WORDS = {"true": True, "false": False, "none": None}
 _OPTIONS = ("leads", "truncation", "truncation_cutoff", "label", "noise", "mixing")  # of samples
 
 
@@ -37,6 +40,13 @@ def add_arguments(parser) -> None:
         action="store_true",
         help="png, jpg, webp: write no metadata that says that an image is synthetic",
     )
+    parser.add_argument(
+        "--format-option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an option of the format's own, such as compress_level=6 of png; may be given again",
+    )
     parser.add_argument("--shard-size", type=int, metavar="K", help="samples a shard (default 256)")
     parser.add_argument("--batch-size", type=int, metavar="B", help="samples a call of the network; changes no byte")
     parser.add_argument(
@@ -61,7 +71,23 @@ def _format_options(args) -> dict:
         given["time_column"] = True
     if args.no_synthetic_mark:
         given["synthetic_mark"] = False
-    return given
+    return {**given, **dict(map(_pair, args.format_option))}
+
+
+def _pair(text: str) -> tuple[str, object]:
+    """NAME=VALUE, the value a number, true, false, none, or else text. Raises InputError."""
+    from .._errors import InputError
+
+    name, is_pair, value = text.partition("=")
+    if not is_pair or not name:
+        raise InputError(f"--format-option: {text!r}; give NAME=VALUE, as in compress_level=6")
+    if value in _WORDS:
+        return name, _WORDS[value]
+    for kind in (int, float):
+        with contextlib.suppress(ValueError, OverflowError):
+            if math.isfinite(number := kind(value)):
+                return name, number
+    return name, value
 
 
 def run(args) -> int:
