@@ -34,11 +34,16 @@ def make(generator, folder, count=7, *, format=NAME, how=None, **format_options)
     return run.generate_dataset(generator, str(folder), recipe, chosen, format_, **(how or {}))
 
 
-@pytest.mark.parametrize(("text", "value"), [("1", 1), ("-2.5", -2.5), ("true", True), ("none", None), ("a=b", "a=b"),
-                                               ("nan", "nan"), ("9" * 9999, "9" * 9999), ("9" * 400, "9" * 400), ("", "")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1", 1), ("-2.5", -2.5), ("true", True), ("none", None), ("a=b", "a=b"), ("nan", "nan"), ("", ""),
+     ("9" * 400, "9" * 400), ("9" * 9999, "9" * 9999)],
+)  # fmt: skip
 def test_format_options_of_the_command_line(text, value):
     name, found = generate._pair(f"x={text}")
     assert (name, found) == ("x", value) and type(found) is type(value)
+    with pytest.raises(dsb_fast.InputError, match="NAME=VALUE"):
+        generate._pair(f"={text}")
 
 
 @pytest.fixture
@@ -98,7 +103,7 @@ def test_its_options_are_its_own(raw, generator, tmp_path):
 def test_its_datasets_are_resumed_and_extended(raw, tmp_path):
     made, system = ImageGenerator(8), RecordedSystem()
     make(made, tmp_path / "whole", how={"system": system})
-    for stop_at in range(len(system.log)):
+    for stop_at in range(0, len(system.log), 3):
         folder = tmp_path / f"d{stop_at}"
         with pytest.raises(Killed):
             make(made, folder, how={"system": RecordedSystem(stop_at, Killed())})
@@ -136,8 +141,7 @@ def test_the_command_knows_it(raw, command, generator, one_line, tmp_path):
     stored = b"".join((tmp_path / f"d/{k:09d}.raw").read_bytes() for k in (0, 2))
     assert stored == generator.sample(4, seed=SEED).astype(">i2").tobytes()
     command("verify", "d", env=env, check=0)
-    for given, words in (("byte_order", "NAME=VALUE"), ("=1", "NAME=VALUE"), ("byte_order=1", "1; it is little or big"),
-                         ("colour=none", "no option is called colour")):  # fmt: skip
+    for given, words in (("byte_order", "NAME=VALUE"), ("colour=none", "no option is called colour")):
         assert words in one_line(command(*arguments, "--format-option", given, env=env), 2)
     without = {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}
     assert "'raw' is not known" in one_line(command(*arguments, env=without), 2)
