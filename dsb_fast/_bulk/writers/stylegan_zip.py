@@ -80,7 +80,7 @@ class StyleganZipFormat(Format):
     def _labels(self, shard) -> Iterator[bytes]:
         yield from self._label_list(shard)
         words = provenance(self.context)
-        text = json.dumps({"dsb_fast": words}, sort_keys=True, ensure_ascii=False)[1:-1]
+        text = json.dumps({"dsb_fast": words}, sort_keys=True)[1:-1]
         yield (f", {text}}}" if words else "}").encode()
 
     def decode(self, files, shard):
