@@ -159,6 +159,22 @@ def test_killed_at_every_call_and_started_again(generator, tmp_path, after):
         assert tree(folder) == expected, f"stopped at call {stop_at}: {killed.log[stop_at]}"
 
 
+def test_a_full_disk_at_every_call_loses_nothing(generator, tmp_path):
+    system = RecordedSystem()
+    make(generator, tmp_path / "count", 3, shard_size=2, how={"system": system})
+    expected = tree(tmp_path / "count")
+    for stop_at in range(len(system.log)):
+        folder, failing = tmp_path / str(stop_at), RecordedSystem(stop_at)
+        try:
+            make(generator, folder, 3, shard_size=2, how={"system": failing})
+        except dsb_fast.GenerationError as error:
+            assert "No space left" in str(error) and "\n" not in str(error)
+        else:
+            assert failing.log[stop_at] == ("close", str(folder / "dataset.journal"))
+        make(generator, folder, 3, shard_size=2)
+        assert tree(folder) == expected, f"failed at call {stop_at}: {failing.log[stop_at]}"
+
+
 def test_extended_equals_made_in_one_go(generator, undisturbed, tmp_path):
     make(generator, tmp_path / "d", 5)
     assert (tmp_path / "d/RECORDS").read_text().split() == list("01234")

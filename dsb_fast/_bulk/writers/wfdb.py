@@ -58,6 +58,7 @@ class WfdbFormat(Format):
 
     name, suffixes, file_per_sample = "wfdb", (".dat", ".hea"), True  # a header is published after what it names
     kinds = (SIGNAL,)
+    record_name: str | None = None  # of a record that is not named by its number, as of a converted file
 
     def __init__(self, context):
         super().__init__(context)
@@ -91,10 +92,10 @@ class WfdbFormat(Format):
             lines.append(f"{{0}}.dat 16 {_UNITS_PER_MV}.0(0)/mV 16 0 {{1[{k}]}} {{2[{k}]}} 0 {description}".rstrip())
         return "".join(line + "\n" for line in lines)
 
-    def _header(self, number: int, sample: np.ndarray) -> bytes:
-        """The header's lines that its readers rely on, of ``sample`` int16 [leads, time]."""
+    def _header(self, name: int | str, sample: np.ndarray) -> bytes:
+        """The header's lines that its readers rely on, of record ``name``, ``sample`` int16 [leads, time]."""
         checksums = sample.sum(axis=1, dtype=np.int16)  # the sum of the values, of which 16 bits are kept
-        return self._template.format(number, sample[:, 0].tolist(), checksums.tolist()).encode()
+        return self._template.format(name, sample[:, 0].tolist(), checksums.tolist()).encode()
 
     def _remarks(self, number: int) -> bytes:
         """The header's comments."""
@@ -119,7 +120,8 @@ class WfdbFormat(Format):
         frames = np.ascontiguousarray(samples.transpose(0, 2, 1), "<i2").view(np.uint8)
         out = []
         for k, sample in enumerate(samples):
-            out += [frames[k], self._header(first + k, sample) + self._remarks(first + k)]
+            name = first + k if self.record_name is None else self.record_name
+            out += [frames[k], self._header(name, sample) + self._remarks(first + k)]
         return out
 
     def decode(self, files, shard):
