@@ -19,6 +19,7 @@ _OWN = {
     "jpg": "jpg:JpgFormat",
     "webp": "webp:WebpFormat",
     "npy": "npy:NpyFormat",
+    "wfdb": "wfdb:WfdbFormat",
     "dummy": "dummy:DummyFormat",
 }
 _PLURALS = {SIGNAL: "ECGs", IMAGE: "images"}
