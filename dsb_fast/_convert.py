@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import os
+import re
 
 import numpy as np
 
 from . import _signal_file
-from ._bulk.plan import Shard
+from ._bulk.plan import Plan, Shard
 from ._bulk.writers import FormatContext, find
 from ._errors import InputError
 from ._files import write_atomically
 from .leads import LEADS_8, LEADS_12, derive_12
+
+_SAID = ("model", "title", "licence", "citation", "weights_sha256")  # of a manifest that holds for converted samples
+
+
+def _suffix(format: str) -> str:
+    return ".hea" if format == "wfdb" else f".{format}"
+
+
+def _files_of(target: str) -> list[str]:
+    """The files that one sample written as ``target`` takes, the last to be written first."""
+    stem, suffix = os.path.splitext(target)
+    return [target, stem + ".dat"] if suffix == ".hea" else [target]
 
 
 def plan_outputs(files: list[str], folder: str, format: str | None, overwrite: bool) -> list[tuple[str, str]]:
@@ -19,16 +32,18 @@ def plan_outputs(files: list[str], folder: str, format: str | None, overwrite: b
     targets: dict[str, str] = {}
     for path in files:
         stem, suffix = os.path.splitext(os.path.basename(path))
-        target = os.path.join(folder, stem + (f".{format}" if format else suffix.lower()))
+        target = os.path.join(folder, stem + (_suffix(format) if format else suffix.lower()))
         if target in targets:
             raise InputError(
                 f"{path}: its result would replace that of {targets[target]}; convert them into two folders"
             )
-        if os.path.exists(target):
-            if os.path.exists(path) and os.path.samefile(path, target):
+        if target.endswith(".hea") and not re.fullmatch(r"\w+", stem, re.ASCII):
+            raise InputError(f"{path}: names of WFDB records have letters, digits and _ only; rename the file")
+        for name in filter(os.path.exists, _files_of(target)):
+            if os.path.exists(path) and os.path.samefile(path, name):
                 raise InputError(f"{path}: its result would replace itself; name another folder")
             if not overwrite:
-                raise InputError(f"{target}: is there already; name another folder, or use --overwrite")
+                raise InputError(f"{name}: is there already; name another folder, or use --overwrite")
         targets[target] = path
     return [(path, target) for target, path in targets.items()]
 
@@ -54,13 +69,21 @@ def convert_file(
     recording = _signal_file.read(path, sampling_rate_hz)
     samples, names = _with_leads(recording, path, leads)
     options = {"time_column": time_column or recording.has_time_column}
-    context = FormatContext(samples.shape[1:], "int16", names, recording.sampling_rate_hz, options)
-    kind = find(os.path.splitext(target)[1][1:])(context)
+    about = {key: recording.about[key] for key in _SAID if key in recording.about}
+    context = FormatContext(samples.shape[1:], "int16", names, recording.sampling_rate_hz, options, about)
+    stem, suffix = os.path.splitext(target)
+    kind = find("wfdb" if suffix == ".hea" else suffix[1:])(context)
     if kind.file_per_sample and len(samples) != 1:
-        stem, suffix = os.path.splitext(target)
         os.makedirs(stem, exist_ok=True)
-        for k, encoded in enumerate(kind.encode(samples)):
-            write_atomically(os.path.join(stem, f"{k}{suffix}"), encoded)
-        return
-    parts = kind.join(Shard(0, len(samples)), [kind.encode(samples)])
-    write_atomically(target, b"".join(bytes(memoryview(part).cast("B")) for part in parts))
+        for name, encoded in zip(kind.file_names(Shard(0, len(samples))), kind.encode(samples), strict=True):
+            write_atomically(os.path.join(stem, name), encoded)
+        for name, pieces in kind.index_files(Plan(0, len(samples), len(samples))):
+            write_atomically(os.path.join(stem, name), b"".join(pieces))
+    elif kind.file_per_sample:
+        if suffix == ".hea":
+            kind.record_name = os.path.basename(stem)
+        for name, encoded in zip(reversed(_files_of(target)), kind.encode(samples), strict=True):
+            write_atomically(name, encoded)
+    else:
+        parts = kind.join(Shard(0, len(samples)), [kind.encode(samples)])
+        write_atomically(target, b"".join(bytes(memoryview(part).cast("B")) for part in parts))

@@ -1,4 +1,4 @@
-"""ECG files as users have them: read ``asc``, ``csv`` and ``npy``, whatever program wrote them."""
+"""ECG files as users have them: read ``asc``, ``csv``, ``npy`` and WFDB records, whatever program wrote them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ._errors import InputError
+from ._wfdb_file import read_record
 from .leads import LEADS_8, LEADS_12
 
 _MAX_BYTES = 1 << 32
@@ -38,8 +39,8 @@ def _manifest_beside(path: str) -> dict:
 def read(path: str, sampling_rate_hz: float | None = None) -> Recording:
     """The ECGs of a file. Raises InputError that names the file and what is wrong."""
     suffix = os.path.splitext(path)[1].lower()
-    if suffix not in (".asc", ".csv", ".npy"):
-        raise InputError(f"{path}: not a format that is read here; there are .asc, .csv and .npy")
+    if suffix not in (".asc", ".csv", ".npy", ".hea"):
+        raise InputError(f"{path}: not a format that is read here; there are .asc, .csv, .npy and .hea")
     try:
         if not os.path.isfile(path):
             raise InputError(f"{path}: {'not a file' if os.path.exists(path) else 'no such file'}")
@@ -49,16 +50,20 @@ def read(path: str, sampling_rate_hz: float | None = None) -> Recording:
             data = file.read()
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
-    about = _manifest_beside(path)
+    about, timed, own_rate = _manifest_beside(path), False, None
     try:
-        names, samples, timed = _READERS[suffix](data)
+        if suffix == ".hea":
+            names, samples, own_rate = read_record(data, os.path.dirname(path))
+            samples = _whole(samples)
+        else:
+            names, samples, timed = _READERS[suffix](data)
     except (ValueError, EOFError) as error:
         raise InputError(f"{path}: can't be read as {suffix[1:]} ({error})") from None
     if names is None:
         names = {8: LEADS_8, 12: LEADS_12}.get(samples.shape[1])
         if names is None:
             raise InputError(f"{path}: has {samples.shape[1]} leads; 8 (I, II, V1..V6) or the standard 12 are read")
-    rate = sampling_rate_hz or about.get("sampling_rate_hz")
+    rate = sampling_rate_hz or own_rate or about.get("sampling_rate_hz")
     rate = float(rate) if isinstance(rate, (int, float)) and rate > 0 else 500.0
     return Recording(samples, names, rate, about, timed)
 

@@ -93,11 +93,11 @@ def test_there_are_more_than_two_hundred_faults(tmp_path):
 @pytest.mark.variant_independent
 @pytest.mark.parametrize(("kind", "name"), CASES)
 def test_faults_one_after_the_other_until_it_is_done(tmp_path, kind, name):
-    """A disk that fails at the 20th call of every run: each run gets further, the last one ends."""
+    """A disk that fails at the 40th call of every run: each run gets further, the last one ends."""
     make(tmp_path / "whole", kind, name, Quick())
     for _ in range(100):
         try:
-            make(tmp_path / "d", kind, name, Quick(20))
+            make(tmp_path / "d", kind, name, Quick(40))
         except dsb_fast.GenerationError:
             continue
         break

@@ -233,7 +233,7 @@ def test_transparent_images_are_refused_by_jpeg(tmp_path):
 
 @pytest.mark.parametrize("format", ["png", "jpg", "webp"])
 def test_image_formats_refuse_ecgs(generator, format):
-    with pytest.raises(dsb_fast.InputError, match="can't hold ECGs; formats for them: asc, csv, npy, dummy"):
+    with pytest.raises(dsb_fast.InputError, match=r"can't hold ECGs; formats for them: asc, csv, npy, (\w+, )*dummy"):
         run.make_recipe(generator, 1, format=format)
 
 

@@ -13,7 +13,7 @@ from harness import WrongAnswer
 from .ecg_process import command, run_process
 
 SUMMARY = "peak memory of `dsb-fast generate --format dummy`, which must not grow with the count"
-COUNT = "samples of the large run (20000)"
+COUNT = "samples of the large run (50000)"
 LIMIT_MB = 400
 
 
@@ -40,7 +40,7 @@ def _peak_mb(count: int) -> tuple[float, float]:
 
 def measure(count: int | None) -> dict:
     """The peak of a small and of the large run. Raises WrongAnswer above the bound."""
-    count = count or 20_000
+    count = count or 50_000
     small = min(count, 256)
     small_mb, _ = _peak_mb(small)
     peak_mb, seconds = _peak_mb(count)

@@ -7,10 +7,10 @@ import os
 
 def add_arguments(parser) -> None:
     """Options of the subcommand."""
-    parser.add_argument("files", nargs="+", metavar="FILE", help=".asc, .csv or .npy")
+    parser.add_argument("files", nargs="+", metavar="FILE", help=".asc, .csv, .npy or .hea")
     parser.add_argument("-o", "--output", required=True, metavar="DIR")
     parser.add_argument("--leads", type=int, default=12, choices=(8, 12), help="leads of the result (default 12)")
-    parser.add_argument("--format", choices=("asc", "csv", "npy"), help="default: that of each file")
+    parser.add_argument("--format", choices=("asc", "csv", "npy", "wfdb"), help="default: that of each file")
     parser.add_argument("--time-column", action="store_true", help="csv: begin each row with time_s")
     parser.add_argument("--sampling-rate", type=float, metavar="HZ", help="default: the manifest's, else 500")
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there")

@@ -8,7 +8,7 @@ import sys
 
 def add_arguments(parser) -> None:
     """Options of the subcommand."""
-    parser.add_argument("file", metavar="FILE", help=".asc, .csv or .npy")
+    parser.add_argument("file", metavar="FILE", help=".asc, .csv, .npy or .hea")
     parser.add_argument("-o", "--output", metavar="FILE", help="*.png, *.svg or *.pdf (default: FILE with .png)")
     parser.add_argument("--layout", default="3x4", choices=("3x4", "6x2", "12x1"), help="rows x columns (default 3x4)")
     parser.add_argument("--sample", type=int, default=0, metavar="K", help="which ECG of an .npy file (default 0)")

@@ -19,6 +19,7 @@ _OWN = {
     "jpg": "jpg:JpgFormat",
     "webp": "webp:WebpFormat",
     "npy": "npy:NpyFormat",
+    "wfdb": "wfdb:WfdbFormat",
     "dummy": "dummy:DummyFormat",
     "webdataset": "webdataset:WebdatasetFormat",
     "stylegan-zip": "stylegan_zip:StyleganZipFormat",
