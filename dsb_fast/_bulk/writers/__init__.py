@@ -20,6 +20,8 @@ _OWN = {
     "webp": "webp:WebpFormat",
     "npy": "npy:NpyFormat",
     "dummy": "dummy:DummyFormat",
+    "parquet": "parquet:ParquetFormat",
+    "hdf5": "hdf5:Hdf5Format",
 }
 _PLURALS = {SIGNAL: "ECGs", IMAGE: "images"}
 
