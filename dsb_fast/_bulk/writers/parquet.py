@@ -23,7 +23,7 @@ from .png import PngFormat
 from .provenance import provenance, words_digest
 
 _ROWS = 64  # of a row group: 5 MB of ECGs as they are made, half of that in the file
-_LARGEST_GROUP = 1 << 27  # bytes of samples
+_LARGEST_GROUP = 1 << 25  # bytes of samples
 _PNG_OPTIONS = {name: value for name, value in PngFormat.options.items() if name != "grid"}
 _DELTA = "DELTA_BINARY_PACKED"
 _FEATURES = {"index": {"dtype": "int64", "_type": "Value"}, "image": {"_type": "Image"}}
