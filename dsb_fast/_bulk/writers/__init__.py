@@ -21,6 +21,8 @@ _OWN = {
     "npy": "npy:NpyFormat",
     "wfdb": "wfdb:WfdbFormat",
     "dummy": "dummy:DummyFormat",
+    "parquet": "parquet:ParquetFormat",
+    "hdf5": "hdf5:Hdf5Format",
     "webdataset": "webdataset:WebdatasetFormat",
     "stylegan-zip": "stylegan_zip:StyleganZipFormat",
 }

@@ -1,0 +1,215 @@
+"""``parquet``: a table a shard, read as it is by pandas, pyarrow and Hugging Face's datasets.
+
+Columns ``index`` (int64, the sample's number) and ``signal_uv`` (lists [leads][time] of int16) or ``image`` (``bytes``,
+a PNG file, and ``path``, its name: the Image feature of datasets).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+
+from ... import _images
+from ..._errors import InputError
+from .base import IMAGE, SIGNAL, Format
+from .parquet_sizes import check_sizes
+from .png import PngFormat
+from .provenance import provenance, words_digest
+
+_ROWS = 64  # of a row group: 5 MB of ECGs as they are made, half of that in the file
+_LARGEST_GROUP = 1 << 25  # bytes of samples
+_PNG_OPTIONS = {name: value for name, value in PngFormat.options.items() if name != "grid"}
+_DELTA = "DELTA_BINARY_PACKED"
+_FEATURES = {"index": {"dtype": "int64", "_type": "Value"}, "image": {"_type": "Image"}}
+_LIMITS = 1000  # entries of lists in a description, beside row groups; ours have a dozen
+
+
+class ParquetFormat(Format):
+    """A file a shard, its rows in groups of 64 (fewer if samples are large), made one after the other.
+
+    ``compress_level`` and ``synthetic_mark`` as format png has them, of images only.
+    """
+
+    name, suffixes, file_per_sample = "parquet", (".parquet",), False
+    options = _PNG_OPTIONS
+    requires = ("pyarrow",)
+
+    def __init__(self, context):
+        super().__init__(context)
+        self._png = None
+        if context.kind == SIGNAL:
+            if context.dtype != "int16":
+                raise InputError(f"format parquet: samples are {context.dtype}, ECGs are int16")
+            for option, value in _PNG_OPTIONS.items():
+                if context.options.get(option, value) != value:
+                    raise InputError(f"{option}: format parquet has it for images, not for ECGs")
+        else:
+            given = {name: value for name, value in context.options.items() if name in _PNG_OPTIONS}
+            self._png = PngFormat(replace(context, options=given))
+        size = math.prod(context.shape) * np.dtype(context.dtype).itemsize
+        self._rows = max(1, min(_ROWS, _LARGEST_GROUP // max(size, 1)))
+
+    @cached_property
+    def _words(self) -> dict[str, str]:
+        """The schema's metadata."""
+        context = self.context
+        words = {**provenance(context), "unit": context.about.get("unit", "microvolt")}
+        if context.kind == SIGNAL:
+            words |= {"lead_names": list(context.lead_names), "sampling_rate_hz": context.sampling_rate_hz}
+        else:
+            words["huggingface"] = {"info": {"features": _FEATURES}}
+        return {key: word if isinstance(word, str) else json.dumps(word) for key, word in words.items()}
+
+    @property
+    def encoder(self):
+        """Version of pyarrow, for images what format png has, and a digest of what the file says of them."""
+        import pyarrow
+
+        png = self._png.encoder if self._png else {}
+        return {**png, "pyarrow": pyarrow.__version__, "words": words_digest(self._words)}
+
+    @cached_property
+    def _column_type(self):
+        """The column of samples. Lists have no empty places, which makes them a fifth faster to read."""
+        import pyarrow as pa
+
+        if self.context.kind == IMAGE:
+            return pa.struct([("bytes", pa.binary()), ("path", pa.string())])  # as datasets has it, and only so
+        lead = pa.list_(pa.field("element", pa.int16(), nullable=False))
+        return pa.list_(pa.field("element", lead, nullable=False))
+
+    @cached_property
+    def _schema(self):
+        import pyarrow as pa
+
+        column = pa.field(self.context.array_name, self._column_type, nullable=self.context.kind == IMAGE)
+        return pa.schema([pa.field("index", pa.int64(), nullable=False), column], metadata=self._words)
+
+    @cached_property
+    def _encodings(self) -> dict[str, str]:
+        """How each leaf of the schema is encoded. Differences of neighbours are small, dictionaries would not be."""
+        if self.context.kind == IMAGE:
+            return {"index": "PLAIN", "image.bytes": "PLAIN", "image.path": "PLAIN"}
+        return {"index": "PLAIN", f"{self.context.array_name}.list.element.list.element": _DELTA}
+
+    def encode(self, samples, first=0):
+        return self._png.encode(samples, first) if self._png else list(samples)
+
+    def join(self, shard, parts):
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        sink, first = _Sink(), shard.first
+        with pq.ParquetWriter(
+            pa.PythonFile(sink, mode="w"), self._schema, compression="NONE", use_dictionary=False,
+            write_statistics=["index"], column_encoding=self._encodings,
+        ) as writer:  # fmt: skip
+            for rows in _groups(parts, self._rows):
+                index = pa.array(np.arange(first, first + len(rows)))
+                table = pa.Table.from_arrays([index, self._column(rows, first)], schema=self._schema)
+                writer.write_table(table, row_group_size=self._rows)
+                first += len(rows)
+                yield from sink.take()
+        yield from sink.take()
+
+    def _column(self, rows: list, first: int):
+        """Samples of one row group, the first of number ``first``, as an Arrow array."""
+        import pyarrow as pa
+
+        if self._png:
+            paths = [f"{index}.png" for index in range(first, first + len(rows))]
+            return pa.StructArray.from_arrays([pa.array(rows, pa.binary()), pa.array(paths)], ["bytes", "path"])
+        leads, time = self.context.shape
+        values = pa.array(np.stack(rows).reshape(-1))
+        offsets = [pa.array(np.arange(0, n + 1, step, dtype=np.int32))
+                   for n, step in ((len(rows) * leads, leads), (len(values), time))]  # fmt: skip
+        inner = pa.ListArray.from_arrays(offsets[1], values, type=self._column_type.value_type)
+        return pa.ListArray.from_arrays(offsets[0], inner, type=self._column_type)
+
+    def decode(self, files, shard):
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        file = next(iter(files))
+        firsts = range(shard.first, shard.first + shard.count, self._rows)
+        counts = [min(self._rows, shard.first + shard.count - first) for first in firsts]
+        check_sizes(file, counts, {path: (how, self._values(how)) for path, how in self._encodings.items()})
+        limits = {
+            "thrift_string_size_limit": file.seek(0, os.SEEK_END),
+            "thrift_container_size_limit": len(firsts) + _LIMITS,
+        }
+        try:
+            table = pq.ParquetFile(file, pre_buffer=False, **limits)
+            if not table.schema_arrow.equals(self._schema):
+                columns = ", ".join(f"{field.name} {field.type}" for field in table.schema_arrow)
+                raise ValueError(f"has columns {columns[:150]!r}")
+            for k, (first, count) in enumerate(zip(firsts, counts, strict=True)):
+                yield from self._samples(table.read_row_group(k, use_threads=False), first, count)
+        except (pa.ArrowException, OSError) as error:
+            raise ValueError((str(error).splitlines() or [type(error).__name__])[0][:200]) from None
+
+    def _values(self, encoding: str) -> int:
+        """How many a row has in a column of this encoding."""
+        return math.prod(self.context.shape) if encoding == _DELTA else 1
+
+    def _samples(self, table, first: int, count: int) -> Iterator[np.ndarray]:
+        """The rows of one group. Raises ValueError."""
+        index, column = (table.column(k).combine_chunks() for k in (0, 1))
+        if index.null_count or not np.array_equal(index.to_numpy(), np.arange(first, first + count)):
+            raise ValueError(f"has other numbers than {first} to {first + count - 1}")
+        if not self._png:
+            leads, time = self.context.shape
+            inner = column.flatten()
+            for lists, length in ((column, leads), (inner, time)):
+                if (np.diff(lists.offsets.to_numpy()) != length).any():
+                    raise ValueError(f"holds lists that have not {length} entries")
+            yield from inner.flatten().to_numpy().reshape(count, leads, time)
+            return
+        data, paths = column.field("bytes"), column.field("path").to_pylist()
+        if column.null_count or data.null_count or paths != [f"{k}.png" for k in range(first, first + count)]:
+            raise ValueError(f"has no images or other names from {first}.png on")
+        for one in data:
+            yield _images.decode(one.as_buffer().to_pybytes(), "png", self.context.shape)
+
+
+class _Sink:
+    """A file that hands on what is written to it."""
+
+    closed = False
+
+    def __init__(self):
+        self._held: list[bytes] = []
+
+    def write(self, data) -> int:
+        self._held.append(bytes(data))
+        return len(data)
+
+    def take(self) -> list[bytes]:
+        """What was written since it was last asked for."""
+        taken, self._held = self._held, []
+        return taken
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def close(self) -> None:
+        """The last bytes are still to be taken."""
+
+
+def _groups(parts: Iterable[list], rows: int) -> Iterator[list]:
+    """The entries of all ``parts``, ``rows`` at a time; the last may have fewer."""
+    held: list = []
+    for part in parts:
+        for begin in range(0, len(part), rows):
+            held += part[begin : begin + rows]
+            if len(held) >= rows:
+                yield held[:rows]
+                held = held[rows:]
+    if held:
+        yield held
