@@ -14,6 +14,8 @@ from references.trees import tree
 import dsb_fast
 from dsb_fast._bulk import run, verify, writers
 
+pytestmark = pytest.mark.variant_independent
+
 CASES = [(kind, name) for kind in (writers.SIGNAL, writers.IMAGE) for name in writers.names(kind)]
 COUNT, SHARD = 5, 2
 
@@ -55,7 +57,6 @@ def temporaries(folder):
     return [p.name for p in folder.iterdir() if p.name.startswith(".dsb-tmp")]
 
 
-@pytest.mark.variant_independent
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize(("kind", "name"), CASES)
 def test_every_call_fails_in_turn(tmp_path, kind, name, fault):
@@ -79,7 +80,6 @@ def test_every_call_fails_in_turn(tmp_path, kind, name, fault):
         assert tree(folder) == expected, f"{fault} at call {k}, {call} {target}"
 
 
-@pytest.mark.variant_independent
 def test_there_are_more_than_two_hundred_faults(tmp_path):
     faults = 0
     for kind, name in CASES:
@@ -90,7 +90,6 @@ def test_there_are_more_than_two_hundred_faults(tmp_path):
     assert faults > 200 * 10
 
 
-@pytest.mark.variant_independent
 @pytest.mark.parametrize(("kind", "name"), CASES)
 def test_faults_one_after_the_other_until_it_is_done(tmp_path, kind, name):
     """A disk that fails at the 40th call of every run: each run gets further, the last one ends."""

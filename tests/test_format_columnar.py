@@ -20,7 +20,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from references.image_generator import ImageGenerator
-from references.recorded_system import Killed, RecordedSystem
 from references.trees import tree
 
 import dsb_fast
@@ -28,6 +27,8 @@ from dsb_fast._bulk import run, verify
 from dsb_fast._bulk.plan import Shard
 from dsb_fast._bulk.writers import FormatContext, find
 from dsb_fast._bulk.writers.parquet_sizes import check_sizes
+
+pytestmark = pytest.mark.variant_independent
 
 SEED = 5
 SETS = ["parquet", "hdf5", "images"]  # ECGs in both, images in parquet
@@ -236,20 +237,6 @@ def test_another_process_user_and_time_write_the_same_bytes(tmp_path):
         done = subprocess.run([sys.executable, "-c", _ANEW], env=env, cwd=tmp_path, capture_output=True, check=True)
         seen.add(done.stdout)
     assert len(seen) == 1 and len(seen.pop().split()) == 2
-
-
-def test_killed_at_every_call_and_started_again(kind, tmp_path):
-    """Before and after the call, by turns."""
-    source, format = kind
-    system = RecordedSystem()
-    make(source, tmp_path / "whole", 4, format=format, system=system)
-    for stop_at in range(len(system.log)):
-        folder = tmp_path / f"d{stop_at}"
-        with pytest.raises(Killed):
-            make(source, folder, 4, format=format, system=RecordedSystem(stop_at, Killed(), stop_at % 2 == 1))
-        make(source, folder, 4, format=format)
-        assert tree(folder) == tree(tmp_path / "whole"), f"stopped at call {stop_at}"
-    assert verify.verify_dataset(str(tmp_path / "whole"))["samples"] == 4
 
 
 def test_extended_is_what_a_longer_run_writes(kind, tmp_path):

@@ -20,6 +20,8 @@ from dsb_fast import formats
 from dsb_fast._bulk import run, verify, writers
 from dsb_fast._cli import generate
 
+pytestmark = pytest.mark.variant_independent
+
 DOCS = (Path(__file__).parent.parent / "docs/formats.md").read_text().partition("## Formats of your own")[2]
 CODE = re.search(r"```python\n(.*?)```", DOCS, re.S)[1]
 NAME, VALUE = re.search(r'entry-points\."dsb_fast\.formats"\]\n(\w+) = "(\S+)"', DOCS).groups()

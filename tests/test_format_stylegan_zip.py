@@ -25,6 +25,8 @@ from dsb_fast._bulk.writers import FormatContext
 from dsb_fast._bulk.writers.stored_zip import StoredZip
 from dsb_fast._bulk.writers.stylegan_zip import StyleganZipFormat
 
+pytestmark = pytest.mark.variant_independent
+
 SEED = 5
 
 
@@ -136,7 +138,6 @@ def format_of(label=None) -> StyleganZipFormat:
     return StyleganZipFormat(FormatContext((8, 8, 3), "uint8", about=about))
 
 
-@pytest.mark.variant_independent
 @pytest.mark.parametrize("count", [65534, 65535, 70_000])  # images; dataset.json is one file more
 def test_more_files_than_sixteen_bits_count(count):
     png = b"tiny"
@@ -156,7 +157,6 @@ def _labels(whole: bytes) -> bytes:
         return archive.read("dataset.json")
 
 
-@pytest.mark.variant_independent
 def test_more_than_four_gigabytes(tmp_path):
     """A file of holes: 100 large pieces of zeros between small ones, read back by zipfile."""
     zeros, path = bytes(50_000_000), tmp_path / "large.zip"
@@ -175,7 +175,6 @@ def test_more_than_four_gigabytes(tmp_path):
             assert archive.read(f"00000/img{2 * k + 1:08d}.png") == b"%d" % k
 
 
-@pytest.mark.variant_independent
 def test_memory_is_a_line_of_the_directory_a_file():
     archive = StoredZip()
     for k in range(1000):
@@ -229,7 +228,6 @@ def test_verify_makes_samples_again_and_finds_damage(tmp_path, monkeypatch):
     assert path.read_bytes() == whole
 
 
-@pytest.mark.variant_independent
 def test_one_sample_is_read_without_decoding_those_before_it(monkeypatch):
     format_, shard = format_of(), Shard(995, 10)
     samples = np.random.default_rng(0).integers(0, 256, (10, 8, 8, 3), np.uint8)
@@ -242,7 +240,6 @@ def test_one_sample_is_read_without_decoding_those_before_it(monkeypatch):
     assert (np.stack(list(format_.decode([io.BytesIO(whole)], shard))) == samples).all()
 
 
-@pytest.mark.variant_independent
 @given(st.data())
 @settings(max_examples=150, deadline=None)
 def test_any_other_bytes_give_the_samples_or_a_value_error(data):
@@ -262,7 +259,6 @@ def test_any_other_bytes_give_the_samples_or_a_value_error(data):
         assert np.stack(decoded).shape == samples.shape and bytes(broken[:end]) == whole
 
 
-@pytest.mark.variant_independent
 def test_foreign_archives_are_refused():
     format_, shard = format_of(), Shard(0, 1)
     png = format_.encode(np.zeros((1, 8, 8, 3), np.uint8))[0][1]

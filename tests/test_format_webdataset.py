@@ -28,6 +28,8 @@ from dsb_fast._bulk.plan import Plan, Shard
 from dsb_fast._bulk.writers import FormatContext
 from dsb_fast._bulk.writers.webdataset import WebdatasetFormat
 
+pytestmark = pytest.mark.variant_independent
+
 KINDS = ["ecg", "image"]
 SEED = 5
 
@@ -118,7 +120,6 @@ def test_a_shard_is_what_webdatasets_own_writer_makes(undisturbed, kind):
                 assert (member.mtime, member.uid, member.gid, member.mode) == (0, 0, 0, 0o644)
 
 
-@pytest.mark.variant_independent
 @pytest.mark.parametrize(("start", "count", "size"), [(0, 7, 3), (0, 1, 256), (5, 50_000, 256), (10**8, 2560, 256),
                                                       (1, 1_000_000, 999), (10**9, 512, 256)])  # fmt: skip
 def test_a_brace_range_with_a_step_names_all_shards(start, count, size):
@@ -163,19 +164,6 @@ def test_batch_size_and_threads_do_not_change_bytes(
     assert tree(folder) == tree(undisturbed[kind])
 
 
-@pytest.mark.parametrize(("kind", "after"), [("ecg", False), ("image", True)])
-def test_killed_at_every_call_and_started_again(generators, undisturbed, tmp_path, kind, after):
-    system = RecordedSystem()
-    make(generators[kind], tmp_path / "count", how={"system": system})
-    assert len(system.log) > 25
-    for stop_at in range(len(system.log)):
-        folder = tmp_path / f"d{stop_at}"
-        with pytest.raises(Killed):
-            make(generators[kind], folder, how={"system": RecordedSystem(stop_at, Killed(), after)})
-        make(generators[kind], folder)
-        assert tree(folder) == tree(undisturbed[kind]), f"stopped at call {stop_at}"
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_extended_equals_made_at_once(generators, undisturbed, tmp_path, kind):
     make(generators[kind], tmp_path / "d", 5)
@@ -209,7 +197,6 @@ def formats(kind: str, count: int = 2):
     return format_, shard, samples, b"".join(format_.join(shard, [format_.encode(samples, 9)]))
 
 
-@pytest.mark.variant_independent
 @pytest.mark.parametrize("kind", KINDS)
 @given(st.data())
 @settings(max_examples=80, deadline=None)
@@ -245,7 +232,6 @@ def npy(array) -> bytes:
     return stream.getvalue()
 
 
-@pytest.mark.variant_independent
 @pytest.mark.parametrize(
     ("members", "words"),
     [
@@ -266,7 +252,6 @@ def test_foreign_tars_are_refused(members, words):
         list(format_.decode([io.BytesIO(tar_of(*members))], shard))
 
 
-@pytest.mark.variant_independent
 def test_links_and_declared_sizes_are_refused():
     format_, shard, _, whole = formats("ecg", 1)
     with pytest.raises(ValueError, match=r"where 9\.json should be"):
@@ -279,7 +264,6 @@ def test_links_and_declared_sizes_are_refused():
         list(format_.decode([io.BytesIO(whole + b"\0")], shard))
 
 
-@pytest.mark.variant_independent
 def test_declared_sizes_take_no_memory():
     """A manifest may speak of samples of a terabyte; the file is what counts."""
     format_ = WebdatasetFormat(FormatContext((2, 1 << 38), "int16", ("I", "II"), 500.0))
@@ -295,7 +279,6 @@ def test_declared_sizes_take_no_memory():
         tracemalloc.stop()
 
 
-@pytest.mark.variant_independent
 def test_words_of_another_version_are_read():
     """A dataset outlives the sentences that today's version writes."""
     format_, shard, samples, whole = formats("ecg", 1)
@@ -305,7 +288,6 @@ def test_words_of_another_version_are_read():
     assert (next(format_.decode([io.BytesIO(other)], shard)) == samples[0]).all()
 
 
-@pytest.mark.variant_independent
 def test_samples_of_no_model_are_not_called_synthetic():
     _, _, _, whole = formats("ecg", 1)
     with tarfile.open(fileobj=io.BytesIO(whole)) as archive:

@@ -15,6 +15,8 @@ from references.trees import tree
 import dsb_fast
 from dsb_fast._bulk import regenerate, run, verify
 
+pytestmark = pytest.mark.variant_independent
+
 
 def make(generator, folder, count=7, *, format="npy", system=None, options=None, **how):
     """A small dataset in shards of three."""

@@ -15,6 +15,8 @@ from dsb_fast._bulk.plan import Plan
 from dsb_fast._bulk.stats import STAGES, Clock, Stats
 from dsb_fast._bulk.writers import FormatContext, find
 
+pytestmark = pytest.mark.variant_independent
+
 
 def spin(seconds):
     """Keep this thread's processor busy."""

@@ -19,6 +19,8 @@ import dsb_fast
 from dsb_fast._bulk import run
 from dsb_fast._bulk.stats import STAGES, Stats
 
+pytestmark = pytest.mark.variant_independent
+
 COUNT = 40
 
 
