@@ -91,7 +91,17 @@ sys.exit(run.main({[str(word) for word in words]!r}))
 
 def test_image_cases_are_checked_timed_and_written(tmp_path):
     done = run_small_images(
-        "", "gi_network", "gi_process", "--rounds", 1, "--count", 3, "--json", "out.json", cwd=tmp_path
+        "import cases.bulk_stages\ncases.bulk_stages._ECG_FORMATS = ('npy',)",
+        "gi_network",
+        "gi_process",
+        "bulk_stages",
+        "--rounds",
+        1,
+        "--count",
+        3,
+        "--json",
+        "out.json",
+        cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
     cases = json.loads((tmp_path / "out.json").read_text())["cases"]
@@ -104,6 +114,11 @@ def test_image_cases_are_checked_timed_and_written(tmp_path):
     assert "bound 2e-05" in network["checked"]
     assert {row["name"] for row in process["alternatives"]} == {"png", "jpg", "dummy"}
     assert process["baseline"] == "dummy"
+    stages = cases["bulk_stages"]["parts"]
+    assert {"ECG, npy", "GI image, png", "GI image, stylegan-zip"} == set(stages)
+    for part in stages.values():
+        assert {row["name"] for row in part["alternatives"]} == {"network", "encoder", "disk", "all"}
+        assert "digests are those of --format dummy" in part["checked"] and "together" in part["note"]
 
 
 @pytest.mark.parametrize(

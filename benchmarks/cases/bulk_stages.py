@@ -24,8 +24,8 @@ SUMMARY = (
     "generator, encoder and disk, each alone, against all of them: --format asc, npy and others, PNG of the GI model"
 )
 COUNT = "samples of a run (ECGs 2000, images 256)"
-_ECG_FORMATS = ("asc", "npy")
-_IMAGE_FORMATS = ("png",)
+_ECG_FORMATS = ("asc", "npy", "wfdb", "parquet", "hdf5", "webdataset")
+_IMAGE_FORMATS = ("png", "stylegan-zip")
 _BESIDE = ("encode", "digest", "write", "publish")  # stages that are not the network
 
 
@@ -129,11 +129,11 @@ def _part(generator, format: str, count: int, unit: str, base: str) -> Compariso
     bulk = _Bulk(generator, format, count, base)
     comparison = _Shares(
         unit,
-        "network alone",
+        "network",
         [
-            Alternative("network alone", bulk.network, count),
-            Alternative("encoder alone", bulk.encoder, count),
-            Alternative("disk alone", bulk.disk, count),
+            Alternative("network", bulk.network, count),
+            Alternative("encoder", bulk.encoder, count),
+            Alternative("disk", bulk.disk, count),
             Alternative("all", bulk.everything, count),
         ],
         bulk.check(),
