@@ -32,18 +32,12 @@ class _Part(Part):
         inputs = [x, self.constant(f"{layer}.weight"), self.constant(f"{layer}.bias")]
         return self.node(op, inputs, f"{layer}.out", **attributes)
 
-    def conv1x1(self, x: str, layer: str, residual: str = "", **attributes) -> str:
-        inputs = [x, self.constant(f"{layer}.weight"), self.constant(f"{layer}.bias"), residual]
-        return self.node("Conv1x1", inputs, f"{layer}.out", **attributes)
-
-    def last_conv1x1(self, x: str, layer: str, residual: str) -> str:
-        """What ends a part: times the part's g, added to ``residual``. A g a channel goes into weight and bias."""
-        gain = self.gain()
+    def last(self, layer: str) -> tuple[float | None, str, str]:
+        """Gain, weight and bias of the layer that ends a part: its g, which goes into the others if it is one a channel."""
+        names, gain = (f"{layer}.weight", f"{layer}.bias"), self.gain()
         if len(gain) == 1:
-            return self.conv1x1(x, layer, residual, gain=float(gain[0]) if "g" in self else None)
-        names = [f"{layer}.weight", f"{layer}.bias"]
-        constants = [self.graph.constant(self.name + name, self.scaled(name, gain)) for name in names]
-        return self.node("Conv1x1", [x, *constants, residual], f"{layer}.out")
+            return (float(gain[0]) if "g" in self else None), *map(self.constant, names)
+        return None, *(self.graph.constant(self.name + name, self.scaled(name, gain)) for name in names)
 
 
 def build_fused(
@@ -139,8 +133,9 @@ def _attention(part: _Part, x: str) -> str:
     if "fn.to_q.weight" not in first:
         return x
     x = _attend_1_6(first, x) if "fn.to_kv.net.0.weight" in first else _attend_1_5(first, x)
-    y = second.conv1x1(_norm(second, x), "fn.0", act="lrelu", alpha=SLOPE)
-    return second.last_conv1x1(y, "fn.2", x)
+    gain, w2, b2 = second.last("fn.2")
+    w1, b1 = (second.constant(f"fn.0.{kind}") for kind in ("weight", "bias"))
+    return second.node("FeedForward", [_norm(second, x), w1, w2, b1, b2, x], "out", slope=SLOPE, gain=gain)
 
 
 def _norm(part: _Part, x: str) -> str:
@@ -156,21 +151,19 @@ def _norm(part: _Part, x: str) -> str:
 
 
 def _attend_1_5(part: _Part, x: str) -> str:
+    gain, to_out, out_bias = part.last("fn.to_out")
+    weights = [part.constant(f"fn.to_{n}.weight") for n in "qkv"]
+    biases = [part.constant(f"fn.to_{n}.bias") for n in "qv"]  # k's does nothing
+    inputs = [x, x, *weights, to_out, *biases, out_bias, x]
     scale = FEATURES**-0.25
-    heads = [part.conv1x1(x, f"fn.to_{n}") for n in "qkv"]
-    y = part.node("LinearAttention", heads, "attention", heads=HEADS, q_scale=scale, k_scale=scale)
-    return part.last_conv1x1(y, "fn.to_out", x)
+    return part.node("Attention", inputs, "out", heads=HEADS, q_scale=scale, k_scale=scale, gain=gain)
 
 
 def _attend_1_6(part: _Part, x: str) -> str:
     """Of 1.6.0 and all later versions, which differ in what the input is normalised by."""
-    normal = _norm(part, x)
-    q = part.conv1x1(normal, "fn.to_q")
+    normal, (gain, to_out, out_bias) = _norm(part, x), part.last("fn.to_out")
     near = part.node("DepthwiseConv2d", [normal, part.constant("fn.to_kv.net.0.weight")], "near", padding=1)
     halves = zip("kv", np.split(part["fn.to_kv.net.1.weight"], 2), strict=True)
-    k, v = (
-        part.node("Conv1x1", [near, part.graph.constant(f"{part.name}fn.to_{n}.weight", half)], f"fn.to_{n}.out")
-        for n, half in halves
-    )
-    y = part.node("LinearAttention", [q, k, v], "attention", heads=HEADS, out_scale=FEATURES**-0.5)
-    return part.last_conv1x1(part.node("BiasAct", [y], "gelu", act="gelu"), "fn.to_out", x)
+    to_k, to_v = (part.graph.constant(f"{part.name}fn.to_{n}.weight", half) for n, half in halves)
+    inputs = [normal, near, part.constant("fn.to_q.weight"), to_k, to_v, to_out, "", "", out_bias, x]
+    return part.node("Attention", inputs, "out", heads=HEADS, out_scale=FEATURES**-0.5, act="gelu", gain=gain)

@@ -202,14 +202,32 @@ def _attention(shapes: list[Shape], attributes: dict) -> Shape:
     return shapes[2]
 
 
+def _attention_block(shapes: list[Shape], attributes: dict) -> Shape:
+    """Only as stylegan2-pytorch has it, as above."""
+    (n, c, h, w), width = shapes[0], HEADS * FEATURES
+    to_q, to_k, to_v, to_out = (shape[:2] for shape in shapes[2:6])
+    if attributes["heads"] != HEADS or not to_q == to_k == to_v == (width, c) or to_out[1] != width:
+        raise ValueError
+    return n, to_out[0], h, w
+
+
+def _feed_forward(shapes: list[Shape], _) -> Shape:
+    (n, c, h, w), (hidden, inputs), (out, terms) = shapes[0], shapes[1][:2], shapes[2][:2]
+    if (inputs, terms) != (c, hidden):
+        raise ValueError
+    return n, out, h, w
+
+
 _ACTIVATION = {"act", "alpha", "gain", "clamp"}
 _OPERATORS: dict[str, tuple[Callable[[list[Shape], dict], Shape], set[str]]] = {
+    "Attention": (_attention_block, {"heads", "q_scale", "k_scale", "out_scale", "act", "gain"}),
     "BiasAct": (_first, _ACTIVATION),
     "Blur2d": (_first, set()),
     "ChannelNorm": (_first, {"eps", "eps_to"}),
     "Conv1x1": (_conv1x1, _ACTIVATION),
     "Dense": (_dense, _ACTIVATION | {"weight_gain", "bias_gain", "row", "shape"}),
     "DepthwiseConv2d": (_depthwise, {"padding"}),
+    "FeedForward": (_feed_forward, {"slope", "gain"}),
     "InstanceNorm": (_first, {"eps"}),
     "LinearAttention": (_attention, {"heads", "q_scale", "k_scale", "out_scale"}),
     "ModulatedConv2d": (_modulated, _ACTIVATION | {"padding", "demodulate", "style_offset"}),
