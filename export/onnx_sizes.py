@@ -88,12 +88,16 @@ def _strange(node: onnx.NodeProto, name: str) -> CheckpointError:
     return CheckpointError(f"its {node.op_type[:40]} node {node.name[:60]!r} has a strange attribute {name[:40]!r}")
 
 
+_WEIGHTS = dict.fromkeys(["Conv", "ModulatedConv2d", "DepthwiseConv2d", "Conv1x1"], [1])
+_WEIGHTS |= {"Attention": [2, 3, 4, 5], "FeedForward": [1, 2]}  # operator: which inputs
+
+
 def _check_weights(graph: onnx.GraphProto) -> None:
     """Convolutions have stored weights, of few taps: what they are unfolded to stays in proportion as well."""
     constants = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
     for node in graph.node:
-        if node.op_type in ("Conv", "ModulatedConv2d", "DepthwiseConv2d", "Conv1x1"):
-            weight = constants.get(node.input[1]) if len(node.input) > 1 else None
+        for place in _WEIGHTS.get(node.op_type, ()):
+            weight = constants.get(node.input[place]) if len(node.input) > place else None
             if weight is None or math.prod(weight[2:]) > _MAX_TAPS:
                 raise CheckpointError(f"its {node.op_type} node {node.name[:60]!r} has no stored weight of few taps")
 

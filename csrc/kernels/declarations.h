@@ -35,8 +35,6 @@ void softmax_columns(const float* x, int64_t rows, int64_t row, int64_t columns,
                      int64_t out_row);
 void panel_product(const PanelProduct& product, const float* a, const float* b, const float* start,
                    const float* factors, float* out);
-void add_rows(int64_t rows, int64_t count, const float* x, int64_t x_row, const float* addend, int64_t addend_row,
-              float* out, int64_t out_row);
 void add_scaled_columns(int64_t rows, int64_t columns, const float* x, const float* factors, float* out);
 void exp2_columns(int64_t rows, int64_t columns, float* x, float* largest, float* sums, float* scale);
 void bilinear_up2(const float* x, int64_t height, int64_t width, float* out);

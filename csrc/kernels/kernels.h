@@ -222,9 +222,6 @@ struct Kernels {
   // start: null for zeros. factors: of add_scaled and rescale.
   void (*panel_product)(const PanelProduct& product, const float* a, const float* b, const float* start,
                         const float* factors, float* out);
-  // out[r, e] = x[r, e] + addend[r, e], rows that far apart. out may be x or addend.
-  void (*add_rows)(int64_t rows, int64_t count, const float* x, int64_t x_row, const float* addend, int64_t addend_row,
-                   float* out, int64_t out_row);
   // out[r, e] += x[r, e] * factors[e]; columns is a multiple of kChannelBlock, and both matrices have no gaps.
   void (*add_scaled_columns)(int64_t rows, int64_t columns, const float* x, const float* factors, float* out);
   // Exponentials to base 2 of another panel's rows: x = 2^(x - m), m the largest of `largest` and the column, scale =

@@ -97,16 +97,6 @@ void panel_product(const PanelProduct& p, const float* a, const float* b, const 
   for (; e < p.columns; e += kWidth) columns<1>(p, a, b + e, start, at(e), out + e);
 }
 
-void add_rows(int64_t rows, int64_t count, const float* x, int64_t x_row, const float* addend, int64_t addend_row,
-              float* out, int64_t out_row) {
-  for (int64_t r = 0; r < rows; ++r, x += x_row, addend += addend_row, out += out_row) {
-    int64_t e = 0;
-    for (; e + kWidth <= count; e += kWidth) store_f32(add(load_f32(x + e), load_f32(addend + e)), out + e);
-    if (e < count)
-      store_first(add(load_first(x + e, count - e), load_first(addend + e, count - e)), count - e, out + e);
-  }
-}
-
 void add_scaled_columns(int64_t rows, int64_t columns, const float* x, const float* factors, float* out) {
   for (int64_t r = 0; r < rows; ++r, x += columns, out += columns)
     for (int64_t e = 0; e < columns; e += kWidth)

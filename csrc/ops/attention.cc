@@ -16,7 +16,7 @@ namespace {
 constexpr double kLog2E = 1.4426950408889634074;         // exponentials are to base 2
 constexpr int64_t kMinSegment = 512, kMaxSegments = 16;  // of positions whose sums are made apart; the arithmetic's
 constexpr int64_t kHeadsTogether = 4;                    // that share a gathered panel
-constexpr int64_t kSumFloats = 4 << 20;                  // of sums in memory at once, if samples are no larger
+constexpr int64_t kSumFloats = 1 << 20;                  // of sums in memory at once, if samples are no larger
 
 int64_t segment_of(int64_t positions) {
   return std::max(kMinSegment, divide_up(divide_up(positions, kMaxSegments), kPanel) * kPanel);
@@ -27,10 +27,9 @@ int64_t segment_of(int64_t positions) {
 // What segments of some samples have summed: [sample][segment][head] of each.
 struct Attention::Sums {
   int64_t segments, heads, features, size;  // features: padded; size: of a head's weighted sums
-  LargeVector weighted;                     // [channels][features]
-  std::vector<float> sums, largest;         // [features]
-  size_t at(int64_t sample, int64_t segment, int64_t head) const {
-    return static_cast<size_t>((sample * segments + segment) * heads + head);
+  float *weighted, *sums, *largest;         // [channels][features], [features], [features]
+  int64_t at(int64_t sample, int64_t segment, int64_t head) const {
+    return (sample * segments + segment) * heads + head;
   }
 };
 
@@ -107,17 +106,16 @@ void Attention::sum_segment(const float* source, int64_t positions, int64_t firs
   const Kernels& k = kernels();
   const int64_t channels = spec_.channels, features = padded_features_, size = channels * features;
   const int64_t heads = std::min(kHeadsTogether, spec_.heads - head);
-  float* panel = thread_memory(ThreadMemory::values, channels * kPanel);
+  float* run = thread_memory(ThreadMemory::values, kRun * channels * kPanel);
   float* weights = thread_memory(ThreadMemory::sums, kPanel * features + features);
   float* scale = weights + kPanel * features;
   std::fill_n(sums, heads * features, 0.0f);
   std::fill_n(largest, heads * features, -std::numeric_limits<float>::infinity());
   for (int64_t at = first; at < last; at += kPanel) {
-    const int64_t width = std::min(kPanel, last - at), next = std::min(kPanel, last - at - width);
-    gather_panel(source + at, channels, positions, width, panel);
+    const int64_t width = std::min(kPanel, last - at), index = (at - first) / kPanel % kRun;
+    if (index == 0) gather_run(source + at, channels, positions, std::min(kRun * kPanel, last - at), run);
+    const float* panel = run + index * channels * kPanel;
     for (int64_t h = 0; h < heads; ++h) {
-      const int64_t begin = channels * h / heads;
-      if (next > 0) prefetch_panel(source + at + width, begin, channels * (h + 1) / heads - begin, positions, next);
       const PanelProduct keys = {width, features, channels, 1, kPanel, features, features};
       k.panel_product(keys, panel, keys_.data() + (head + h) * size, nullptr, nullptr, weights);
       k.exp2_columns(width, features, weights, largest + h * features, sums + h * features, scale);
@@ -135,41 +133,33 @@ void Attention::make_context(const Sums& s, int64_t sample, int64_t head, float*
   std::vector<float> shares(static_cast<size_t>(s.segments) * wide), total(wide, 0.0f), unused(2 * wide, 0.0f);
   std::vector<float> largest(wide, -std::numeric_limits<float>::infinity());
   for (int64_t g = 0; g < s.segments; ++g)
-    std::copy_n(s.largest.data() + s.at(sample, g, head) * wide, wide, shares.data() + static_cast<size_t>(g) * wide);
+    std::copy_n(s.largest + s.at(sample, g, head) * s.features, wide, shares.data() + static_cast<size_t>(g) * wide);
   k.exp2_columns(s.segments, s.features, shares.data(), largest.data(), unused.data(), unused.data() + wide);
   for (size_t e = 0; e < shares.size(); ++e)
-    total[e % wide] += shares[e] * s.sums[s.at(sample, static_cast<int64_t>(e / wide), head) * wide + e % wide];
+    total[e % wide] += shares[e] * (s.sums + s.at(sample, static_cast<int64_t>(e / wide), head) * s.features)[e % wide];
   for (size_t e = 0; e < shares.size(); ++e) shares[e] /= total[e % wide];
   float* sum = thread_memory(ThreadMemory::values, s.size);
   std::fill_n(sum, s.size, 0.0f);
   for (int64_t g = 0; g < s.segments; ++g)
-    k.add_scaled_columns(spec_.channels, s.features,
-                         s.weighted.data() + s.at(sample, g, head) * static_cast<size_t>(s.size),
+    k.add_scaled_columns(spec_.channels, s.features, s.weighted + s.at(sample, g, head) * s.size,
                          shares.data() + static_cast<size_t>(g) * wide, sum);
   const PanelProduct p = {spec_.features, padded_made_, spec_.channels, 1, s.features, padded_made_, padded_made_};
   k.panel_product(p, sum, made_.data() + head * spec_.channels * padded_made_, nullptr, nullptr, context);
 }
 
-// One panel of positions, of all heads.
-void Attention::attend(const float* x, const float* residual, const float* contexts, int64_t positions, int64_t first,
-                       float* out) const {
+// `width` positions of a panel, of all heads.
+void Attention::attend(const float* panel, const float* contexts, int64_t width, float* made) const {
   const Kernels& k = kernels();
   const int64_t channels = spec_.channels, features = spec_.features, values = spec_.values;
-  const int64_t out_channels = spec_.out_channels, width = std::min(kPanel, positions - first);
-  const int64_t columns = padded_to_block(width), next = std::min(kPanel, positions - first - width);
-  float* panel = thread_memory(ThreadMemory::values, channels * kPanel);
-  float* weights = thread_memory(ThreadMemory::sums, features * kPanel + 4 * kPanel);
-  float* sums = weights + features * kPanel;
+  const int64_t out_channels = spec_.out_channels, columns = padded_to_block(width);
+  float* weights = thread_memory(ThreadMemory::sums, (features + values + 4) * kPanel);
+  float* attended = weights + features * kPanel;
+  float* sums = attended + values * kPanel;
   float *largest = sums + kPanel, *scale = largest + kPanel, *ones = scale + kPanel;
-  float* made = thread_memory(ThreadMemory::strip, (out_channels + (spec_.gelu ? values : 0)) * kPanel);
-  float* attended = made + out_channels * kPanel;
-  gather_panel(x + first, channels, positions, width, panel);
   for (int64_t o = 0; o < out_channels; ++o)
     std::fill_n(made + o * columns, columns, out_bias_[static_cast<size_t>(o)]);
   std::fill_n(ones, kPanel, 1.0f);
   for (int64_t h = 0; h < spec_.heads; ++h) {
-    const int64_t begin = channels * h / spec_.heads;
-    if (next > 0) prefetch_panel(x + first + width, begin, channels * (h + 1) / spec_.heads - begin, positions, next);
     const PanelProduct queries = {features, columns, channels, 1, padded_features_, kPanel, columns};
     k.panel_product(queries, queries_.data() + h * channels * padded_features_, panel,
                     query_bias_.data() + h * padded_features_, nullptr, weights);
@@ -193,11 +183,6 @@ void Attention::attend(const float* x, const float* residual, const float* conte
     p.rows = out_channels, p.terms = values, p.a_term = padded_out_;
     k.panel_product(p, last_.data() + h * values * padded_out_, attended, nullptr, ones, made);
   }
-  if (residual) {
-    k.add_rows(out_channels, width, made, columns, residual + first, positions, out + first, positions);
-  } else {
-    for (int64_t o = 0; o < out_channels; ++o) std::copy_n(made + o * columns, width, out + o * positions + first);
-  }
 }
 
 void Attention::run(const float* x, const float* source, const float* residual, const Shape4& shape,
@@ -205,38 +190,43 @@ void Attention::run(const float* x, const float* source, const float* residual, 
   const int64_t positions = shape.h * shape.w, heads = spec_.heads;
   if (shape.n < 1 || positions < 1) return;
   const int64_t segment = segment_of(positions), groups = divide_up(heads, kHeadsTogether);
-  const int64_t panels = divide_up(positions, kPanel), context = spec_.features * padded_made_;
-  Sums sums = {divide_up(positions, segment), heads, padded_features_, spec_.channels * padded_features_, {}, {}, {}};
+  const int64_t runs = divide_up(positions, kRun * kPanel), context = spec_.features * padded_made_;
+  Sums sums = {};
+  sums.segments = divide_up(positions, segment), sums.heads = heads;
+  sums.features = padded_features_, sums.size = spec_.channels * padded_features_;
   const int64_t each = sums.segments * heads;  // of a sample
   const int64_t together = std::min(shape.n, std::max<int64_t>(1, kSumFloats / (each * sums.size)));
-  sums.weighted.resize(static_cast<size_t>(together * each * sums.size));
-  sums.sums.resize(static_cast<size_t>(together * each * sums.features));
-  sums.largest.resize(sums.sums.size());
-  LargeVector contexts(static_cast<size_t>(together * heads * context));
+  sums.weighted =
+      thread_memory(ThreadMemory::shared, together * (each * (sums.size + 2 * sums.features) + heads * context));
+  sums.sums = sums.weighted + together * each * sums.size;
+  sums.largest = sums.sums + together * each * sums.features;
+  float* contexts = sums.largest + together * each * sums.features;
   for (int64_t first = 0; first < shape.n; first += together) {
     const int64_t samples = std::min(together, shape.n - first);
     parallel_for(static_cast<uint64_t>(samples * sums.segments * groups), threads, [&](uint64_t task) {
       const int64_t s = static_cast<int64_t>(task), head = s % groups * kHeadsTogether;
       const int64_t part = s / groups % sums.segments, sample = s / groups / sums.segments;
-      const size_t at = sums.at(sample, part, head);
+      const int64_t at = sums.at(sample, part, head);
       sum_segment(source + (first + sample) * spec_.channels * positions, positions, part * segment,
-                  std::min(positions, (part + 1) * segment), head,
-                  sums.sums.data() + at * static_cast<size_t>(sums.features),
-                  sums.largest.data() + at * static_cast<size_t>(sums.features),
-                  sums.weighted.data() + at * static_cast<size_t>(sums.size));
+                  std::min(positions, (part + 1) * segment), head, sums.sums + at * sums.features,
+                  sums.largest + at * sums.features, sums.weighted + at * sums.size);
     });
     parallel_for(static_cast<uint64_t>(samples * heads), threads, [&](uint64_t task) {
       const int64_t s = static_cast<int64_t>(task);
-      make_context(sums, s / heads, s % heads, contexts.data() + s * context);
+      make_context(sums, s / heads, s % heads, contexts + s * context);
     });
-    const int64_t group = items_per_task(2 * heads * spec_.features * spec_.channels * kPanel);
-    const int64_t tasks = divide_up(panels, group);
-    parallel_for(static_cast<uint64_t>(samples * tasks), threads, [&](uint64_t task) {
-      const int64_t s = static_cast<int64_t>(task) / tasks, begin = static_cast<int64_t>(task) % tasks * group;
-      const int64_t to = (first + s) * spec_.out_channels * positions;
-      for (int64_t p = begin; p < std::min(panels, begin + group); ++p)
-        attend(x + (first + s) * spec_.channels * positions, residual ? residual + to : nullptr,
-               contexts.data() + s * heads * context, positions, p * kPanel, out + to);
+    parallel_for(static_cast<uint64_t>(samples * runs), threads, [&](uint64_t task) {
+      const int64_t s = static_cast<int64_t>(task) / runs, begin = static_cast<int64_t>(task) % runs * kRun * kPanel;
+      const int64_t width = std::min(kRun * kPanel, positions - begin), channels = spec_.channels;
+      const float* from = x + (first + s) * channels * positions + begin;
+      const int64_t to = (first + s) * spec_.out_channels * positions + begin;
+      float* run = thread_memory(ThreadMemory::values, kRun * kPanel * channels);
+      float* made = thread_memory(ThreadMemory::strip, kRun * kPanel * spec_.out_channels);
+      gather_run(from, channels, positions, width, run);
+      for (int64_t e = 0; e < width; e += kPanel)
+        attend(run + e * channels, contexts + s * heads * context, std::min(kPanel, width - e),
+               made + e * spec_.out_channels);
+      scatter_run(kernels(), made, spec_.out_channels, positions, width, residual ? residual + to : nullptr, out + to);
     });
   }
 }

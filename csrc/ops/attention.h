@@ -43,8 +43,7 @@ class Attention {
   void sum_segment(const float* source, int64_t positions, int64_t first, int64_t last, int64_t head, float* sums,
                    float* largest, float* weighted) const;
   void make_context(const Sums& sums, int64_t sample, int64_t head, float* context) const;
-  void attend(const float* x, const float* residual, const float* contexts, int64_t positions, int64_t first,
-              float* out) const;
+  void attend(const float* panel, const float* contexts, int64_t width, float* made) const;
 
   AttentionSpec spec_;
   int64_t padded_features_, padded_made_, padded_out_;  // made: rows of what context is made to, values or out channels

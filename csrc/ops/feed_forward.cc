@@ -27,37 +27,28 @@ FeedForward::FeedForward(const FeedForwardSpec& spec, const float* w1, const flo
   for (size_t o = 0; o < second_bias_.size() && b2; ++o) second_bias_[o] = spec.gain * b2[o];
 }
 
-void FeedForward::panel(const float* x, const float* residual, int64_t positions, int64_t first, float* out) const {
-  const Kernels& k = kernels();
-  const int64_t channels = spec_.channels, hidden = spec_.hidden, made = spec_.out_channels;
-  const int64_t width = std::min(kPanel, positions - first), columns = padded_to_block(width);
-  float* panel = thread_memory(ThreadMemory::values, channels * kPanel);
-  float* between = thread_memory(ThreadMemory::sums, hidden * kPanel);
-  float* sums = thread_memory(ThreadMemory::strip, made * kPanel);
-  gather_panel(x + first, channels, positions, width, panel);
-  prefetch_panel(x + first + width, 0, channels, positions, std::min(kPanel, positions - first - width));
-  const PanelProduct one = {hidden, columns, channels,    1,          padded_to_block(hidden),
-                            kPanel, columns, Join::lrelu, spec_.slope};
-  k.panel_product(one, first_.data(), panel, first_bias_.data(), nullptr, between);
-  const PanelProduct two = {made, columns, hidden, 1, padded_to_block(made), columns, columns};
-  k.panel_product(two, second_.data(), between, second_bias_.data(), nullptr, sums);
-  if (residual) {
-    k.add_rows(made, width, sums, columns, residual + first, positions, out + first, positions);
-  } else {
-    for (int64_t o = 0; o < made; ++o) std::copy_n(sums + o * columns, width, out + o * positions + first);
-  }
-}
-
 void FeedForward::run(const float* x, const float* residual, const Shape4& shape, const Threads& threads,
                       float* out) const {
-  const int64_t positions = shape.h * shape.w, panels = divide_up(positions, kPanel);
-  const int64_t group = items_per_task((spec_.channels + spec_.out_channels) * spec_.hidden * kPanel);
-  const int64_t tasks = divide_up(panels, group);
-  parallel_for(static_cast<uint64_t>(shape.n * tasks), threads, [&](uint64_t task) {
-    const int64_t n = static_cast<int64_t>(task) / tasks, begin = static_cast<int64_t>(task) % tasks * group;
-    const int64_t to = n * spec_.out_channels * positions;
-    for (int64_t p = begin; p < std::min(panels, begin + group); ++p)
-      panel(x + n * spec_.channels * positions, residual ? residual + to : nullptr, positions, p * kPanel, out + to);
+  const Kernels& k = kernels();
+  const int64_t positions = shape.h * shape.w, runs = divide_up(positions, kRun * kPanel);
+  const int64_t channels = spec_.channels, hidden = spec_.hidden, made = spec_.out_channels;
+  parallel_for(static_cast<uint64_t>(shape.n * runs), threads, [&](uint64_t task) {
+    const int64_t n = static_cast<int64_t>(task) / runs, first = static_cast<int64_t>(task) % runs * kRun * kPanel;
+    const int64_t width = std::min(kRun * kPanel, positions - first), to = n * made * positions + first;
+    float* panels = thread_memory(ThreadMemory::values, kRun * kPanel * channels);
+    float* between = thread_memory(ThreadMemory::sums, kPanel * hidden);
+    float* sums = thread_memory(ThreadMemory::strip, kRun * kPanel * made);
+    const float* from = x + n * channels * positions + first;
+    gather_run(from, channels, positions, width, panels);
+    for (int64_t e = 0; e < width; e += kPanel) {
+      const int64_t columns = padded_to_block(std::min(kPanel, width - e));
+      const PanelProduct one = {hidden, columns, channels,    1,          padded_to_block(hidden),
+                                kPanel, columns, Join::lrelu, spec_.slope};
+      k.panel_product(one, first_.data(), panels + e * channels, first_bias_.data(), nullptr, between);
+      const PanelProduct two = {made, columns, hidden, 1, padded_to_block(made), columns, columns};
+      k.panel_product(two, second_.data(), between, second_bias_.data(), nullptr, sums + e * made);
+    }
+    scatter_run(k, sums, made, positions, width, residual ? residual + to : nullptr, out + to);
   });
 }
 

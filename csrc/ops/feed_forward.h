@@ -24,8 +24,6 @@ class FeedForward {
   void run(const float* x, const float* residual, const Shape4& shape, const Threads& threads, float* out) const;
 
  private:
-  void panel(const float* x, const float* residual, int64_t positions, int64_t first, float* out) const;
-
   FeedForwardSpec spec_;
   LargeVector first_, second_;  // [term][padded rows]
   std::vector<float> first_bias_, second_bias_;

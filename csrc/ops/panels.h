@@ -10,23 +10,35 @@
 namespace dsb {
 
 constexpr int64_t kPanel = 64;  // positions
+constexpr int64_t kRun = 4;     // panels that are read and written together: rows far apart are slow in short pieces
 
 inline int64_t padded_to_block(int64_t count) { return (count + kChannelBlock - 1) / kChannelBlock * kChannelBlock; }
 
-// out [channels, kPanel]: `width` positions of planes `plane` apart, up to the next whole block of zeros behind them.
-inline void gather_panel(const float* x, int64_t channels, int64_t plane, int64_t width, float* out) {
-  const int64_t padded = padded_to_block(width);
-  for (int64_t c = 0; c < channels; ++c, x += plane, out += kPanel) {
-    std::copy_n(x, width, out);
-    std::fill(out + width, out + padded, 0.0f);
+// out [panel][channels][kPanel]: `width` positions, at most kRun panels, of planes `plane` apart, up to the next whole
+// block of zeros behind them.
+inline void gather_run(const float* x, int64_t channels, int64_t plane, int64_t width, float* out) {
+  const int64_t padding = padded_to_block(width) - width;
+  for (int64_t c = 0; c < channels; ++c, x += plane) {
+    float* to = out + c * kPanel;
+    for (int64_t e = 0; e < width; e += kPanel, to += channels * kPanel)
+      std::copy_n(x + e, std::min(kPanel, width - e), to);
+    if (padding) std::fill_n(to - channels * kPanel + (width - 1) % kPanel + 1, padding, 0.0f);
   }
 }
 
-// Asks for `width` positions of `count` planes from plane `first` on.
-inline void prefetch_panel(const float* x, int64_t first, int64_t count, int64_t plane, int64_t width) {
-  constexpr int64_t line = 16;
-  for (int64_t c = first; c < first + count; ++c)
-    for (int64_t e = 0; e < width; e += line) __builtin_prefetch(x + c * plane + e);
+// The other way round, plus the residual if it is not null, which has planes like out's: panels [channels][columns],
+// kPanel columns or, in the last one, the next whole block.
+inline void scatter_run(const Kernels& k, const float* panels, int64_t channels, int64_t plane, int64_t width,
+                        const float* residual, float* out) {
+  for (int64_t c = 0; c < channels; ++c)
+    for (int64_t e = 0; e < width; e += kPanel) {
+      const int64_t count = std::min(kPanel, width - e);
+      const float* from = panels + e * channels + c * padded_to_block(count);
+      if (residual)
+        k.scale_add(from, static_cast<size_t>(count), 1.0f, residual + c * plane + e, out + c * plane + e);
+      else
+        std::copy_n(from, count, out + c * plane + e);
+    }
 }
 
 // out [terms, padded rows]: `factor` times a matrix [rows, terms], rounded once, zeros behind the rows.
