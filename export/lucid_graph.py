@@ -33,7 +33,7 @@ class FusedPart(Part):
         return self.node(op, inputs, f"{layer}.out", **attributes)
 
     def last(self, layer: str) -> tuple[float | None, str, str]:
-        """Gain, weight and bias of the layer that ends a part: its g, which goes into the others if it is one a channel."""
+        """Gain, weight and bias of the layer that ends a part; a g a channel goes into weight and bias."""
         names, gain = (f"{layer}.weight", f"{layer}.bias"), self.gain()
         if len(gain) == 1:
             return (float(gain[0]) if "g" in self else None), *map(self.constant, names)

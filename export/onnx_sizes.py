@@ -88,8 +88,11 @@ def _strange(node: onnx.NodeProto, name: str) -> CheckpointError:
     return CheckpointError(f"its {node.op_type[:40]} node {node.name[:60]!r} has a strange attribute {name[:40]!r}")
 
 
-_WEIGHTS = dict.fromkeys(["Conv", "ModulatedConv2d", "DepthwiseConv2d", "Conv1x1"], [1])
-_WEIGHTS |= {"Attention": [2, 3, 4, 5], "FeedForward": [1, 2]}  # operator: which inputs
+_WEIGHTS = {  # operator: which inputs
+    **{name: [1] for name in ("Conv", "ModulatedConv2d", "DepthwiseConv2d", "Conv1x1")},
+    "Attention": [2, 3, 4, 5],
+    "FeedForward": [1, 2],
+}
 
 
 def _check_weights(graph: onnx.GraphProto) -> None:

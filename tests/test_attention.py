@@ -126,6 +126,18 @@ def test_attention_in_onnx_runtime_has_the_same_bits(n, c, heads, d, e, o, h, w,
 
 
 @needs_library
+def test_the_operators_of_older_files_still_make_the_same():
+    """Every q, k and v by Conv1x1, as files from before the operator have them."""
+    x, weights = random(0, 2, 6, 8, 9), _weights(2, 6, 4, 5, 7)
+    constants = dict(zip(("to_q", "to_k", "to_v", "to_out"), weights, strict=True))
+    nodes = [ort_graphs.node("Conv1x1", ["x", f"to_{n}"], n) for n in "qkv"]
+    nodes += [ort_graphs.node("LinearAttention", "qkv", "attended", heads=2, k_scale=0.5)]
+    nodes += [ort_graphs.node("Conv1x1", ["attended", "to_out"], act="linear")]
+    session = ort_graphs.session(ort_graphs.model(nodes, {"x": x, **constants}, tuple(constants)))
+    close(session.run(None, {"x": x})[0], ops.attention(x, *weights, 2, k_scale=0.5))
+
+
+@needs_library
 @given(samples, channels, widths, channels, sizes, sizes, st.booleans(), st.sampled_from([1, 2]))
 @settings(max_examples=25, deadline=None)
 def test_feed_forward_in_onnx_runtime_has_the_same_bits(n, c, middle, o, h, w, plain, threads):

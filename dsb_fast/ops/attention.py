@@ -43,8 +43,8 @@ def attention(
 ):  # fmt: skip
     """``gain * (to_out act(linear_attention(q, k, v)) + out_bias) + residual``.
 
-    ``q = to_q x + q_bias``, ``k = to_k source`` and ``v = to_v source + v_bias`` at every position; a bias of k would do
-    nothing, since a softmax over the positions does not see it. :func:`linear_attention` has the formula between.
+    ``q = to_q x + q_bias``, ``k = to_k source`` and ``v = to_v source + v_bias`` at every position; a bias of k would
+    do nothing, since a softmax over the positions does not see it. :func:`linear_attention` has the formula between.
     v is never made: the weights of k sum to 1, so that v's products are made once, of sums over the positions.
 
     ``x``: float ``[N, I, H, W]``; ``source``: as ``x``, which it is if left out; ``to_q``, ``to_k``:

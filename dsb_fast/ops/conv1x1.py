@@ -57,4 +57,3 @@ def conv1x1(x, weight, bias=None, act="linear", alpha=None, gain=1, *, residual=
     )
     weight = weight.reshape(rows, tensor.shape[1])
     return arguments.like(reference(tensor, weight, bias, act, alpha, gain, residual), x)
-
