@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-from layer_peers import BATCHES
-
 from dsb_fast.export import lucid_attention, lucid_builder, lucid_graph
+from layer_peers import BATCHES
 
 _NAME, _WIDTH = "attns.0", lucid_builder.HEADS * lucid_builder.FEATURES
 
