@@ -20,6 +20,7 @@ set(DSB_KERNEL_SOURCES
   csrc/kernels/bfloat16.cc
   csrc/kernels/bias_act.cc
   csrc/kernels/channel_norm.cc
+  csrc/kernels/column_softmax.cc
   csrc/kernels/conv1d_bf16.cc
   csrc/kernels/conv2d.cc
   csrc/kernels/conv2d_bf16.cc
@@ -29,6 +30,7 @@ set(DSB_KERNEL_SOURCES
   csrc/kernels/matmul.cc
   csrc/kernels/microvolt.cc
   csrc/kernels/neighbours2d.cc
+  csrc/kernels/panel_product.cc
   csrc/kernels/philox.cc
   csrc/kernels/product.cc
   csrc/kernels/softmax.cc

@@ -33,7 +33,7 @@ def active_variant() -> str:
         raise VariantError(str(error)) from None
 
 
-ARITHMETIC = "3"  # version of the compiled kernels' order of operations; see docs/identity.md
+ARITHMETIC = "4"  # version of the compiled kernels' order of operations; see docs/identity.md
 
 
 def arithmetic() -> str:

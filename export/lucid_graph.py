@@ -24,7 +24,7 @@ from .lucid_builder import (
 _EPS = 1e-5  # of every norm
 
 
-class _Part(Part):
+class FusedPart(Part):
     """With layers of operators of domain ``dsb_fast``."""
 
     def layer(self, op: str, x: str, layer: str, **attributes) -> str:
@@ -32,18 +32,12 @@ class _Part(Part):
         inputs = [x, self.constant(f"{layer}.weight"), self.constant(f"{layer}.bias")]
         return self.node(op, inputs, f"{layer}.out", **attributes)
 
-    def conv1x1(self, x: str, layer: str, residual: str = "", **attributes) -> str:
-        inputs = [x, self.constant(f"{layer}.weight"), self.constant(f"{layer}.bias"), residual]
-        return self.node("Conv1x1", inputs, f"{layer}.out", **attributes)
-
-    def last_conv1x1(self, x: str, layer: str, residual: str) -> str:
-        """What ends a part: times the part's g, added to ``residual``. A g a channel goes into weight and bias."""
-        gain = self.gain()
+    def last(self, layer: str) -> tuple[float | None, str, str]:
+        """Gain, weight and bias of the layer that ends a part; a g a channel goes into weight and bias."""
+        names, gain = (f"{layer}.weight", f"{layer}.bias"), self.gain()
         if len(gain) == 1:
-            return self.conv1x1(x, layer, residual, gain=float(gain[0]) if "g" in self else None)
-        names = [f"{layer}.weight", f"{layer}.bias"]
-        constants = [self.graph.constant(self.name + name, self.scaled(name, gain)) for name in names]
-        return self.node("Conv1x1", [x, *constants, residual], f"{layer}.out")
+            return (float(gain[0]) if "g" in self else None), *map(self.constant, names)
+        return None, *(self.graph.constant(self.name + name, self.scaled(name, gain)) for name in names)
 
 
 def build_fused(
@@ -58,10 +52,10 @@ def build_fused(
     left out, it is the last that has tensors of such names.
     """
     graph = Graph(DOMAIN, attention)
-    w = _mapping(_Part(graph, mapping), lr_mlp)
+    w = _mapping(FusedPart(graph, mapping), lr_mlp)
     mean = graph.constant("mean_style", np.reshape(mean_style, -1))
     w = graph.node("Truncate", [w, mean, "truncation_psi"], "w")
-    _synthesis(_Part(graph, generator), w, rows=False)
+    _synthesis(FusedPart(graph, generator), w, rows=False)
     inputs = {"z": ["N", latent_of(generator)], "noise": noise_shape(generator), "truncation_psi": []}
     return model(graph, "lucid", inputs, {"image": image_shape(generator)})
 
@@ -69,7 +63,7 @@ def build_fused(
 def build_fused_mapping(mapping: Tensors, lr_mlp: float) -> onnx.ModelProto:
     """The mapping network alone: input ``z``, output ``w``, not truncated, float32 [N, D] both."""
     graph = Graph(DOMAIN)
-    _mapping(_Part(graph, mapping), lr_mlp)
+    _mapping(FusedPart(graph, mapping), lr_mlp)
     graph.nodes[-1].output[0] = "w"
     size = ["N", mapping["net.0.weight"].shape[1]]
     return model(graph, "lucid_mapping", {"z": size}, {"w": size})
@@ -81,23 +75,23 @@ def build_fused_synthesis(generator: Tensors, attention: str | None = None) -> o
     ``noise``, ``image`` and ``attention`` are those of :func:`build_fused`.
     """
     graph = Graph(DOMAIN, attention)
-    _synthesis(_Part(graph, generator), "w", rows=True)
+    _synthesis(FusedPart(graph, generator), "w", rows=True)
     inputs = {"w": ["N", blocks_of(generator), latent_of(generator)], "noise": noise_shape(generator)}
     return model(graph, "lucid_synthesis", inputs, {"image": image_shape(generator)})
 
 
-def _mapping(s: _Part, lr_mlp: float) -> str:
+def _mapping(s: FusedPart, lr_mlp: float) -> str:
     w = s.node("NormalizeLatent", ["z"], "latent", kind="l2")
     for layer in layers_of(s.tensors):
         w = s.layer("Dense", w, f"net.{layer}", weight_gain=lr_mlp, bias_gain=lr_mlp, act="lrelu", alpha=SLOPE)
     return w
 
 
-def _synthesis(g: _Part, w: str, rows: bool) -> None:
+def _synthesis(g: FusedPart, w: str, rows: bool) -> None:
     """``rows``: w has a style a block, else one for all of them."""
     x, image, blocks = _start(g, w), "", blocks_of(g.tensors)
     for index in range(blocks):
-        x = _attention(g.part(f"attns.{index}"), x)
+        x = attention(g.part(f"attns.{index}"), x)
         block, size = g.part(f"blocks.{index}"), 4 << index
         if index:
             x = block.node("UpsampleBilinear2d", [x], "up")
@@ -117,7 +111,7 @@ def _synthesis(g: _Part, w: str, rows: bool) -> None:
     g.graph.nodes[-1].output[0] = "image"
 
 
-def _start(g: _Part, w: str) -> str:
+def _start(g: FusedPart, w: str) -> str:
     """The 4 x 4 map, learned or made of the mean style, after its plain convolution.
 
     A learned one is the same for all samples: it is computed for one, which ONNX Runtime does as the session is made.
@@ -133,17 +127,18 @@ def _start(g: _Part, w: str) -> str:
     return g.node("ModulatedConv2d", inputs, "initial_conv.out", padding=[1] * 4, demodulate=0)
 
 
-def _attention(part: _Part, x: str) -> str:
+def attention(part: FusedPart, x: str) -> str:
     """The attention and its feed-forward, or ``x`` where the block has none."""
     first, second = part.part("0.fn"), part.part("1.fn")
     if "fn.to_q.weight" not in first:
         return x
     x = _attend_1_6(first, x) if "fn.to_kv.net.0.weight" in first else _attend_1_5(first, x)
-    y = second.conv1x1(_norm(second, x), "fn.0", act="lrelu", alpha=SLOPE)
-    return second.last_conv1x1(y, "fn.2", x)
+    gain, w2, b2 = second.last("fn.2")
+    w1, b1 = (second.constant(f"fn.0.{kind}") for kind in ("weight", "bias"))
+    return second.node("FeedForward", [_norm(second, x), w1, w2, b1, b2, x], "out", slope=SLOPE, gain=gain)
 
 
-def _norm(part: _Part, x: str) -> str:
+def _norm(part: FusedPart, x: str) -> str:
     """What the part normalises its input to: ``x`` itself in 1.6.0 and 1.7.0, which do not."""
     if "norm.weight" in part:  # 1.8.3 and 1.8.4
         inputs = [x, part.constant("norm.weight"), part.constant("norm.bias")]
@@ -155,22 +150,20 @@ def _norm(part: _Part, x: str) -> str:
     return part.node("ChannelNorm", inputs, "norm.out", eps=_EPS, eps_to=eps_to)
 
 
-def _attend_1_5(part: _Part, x: str) -> str:
+def _attend_1_5(part: FusedPart, x: str) -> str:
+    gain, to_out, out_bias = part.last("fn.to_out")
+    weights = [part.constant(f"fn.to_{n}.weight") for n in "qkv"]
+    biases = [part.constant(f"fn.to_{n}.bias") for n in "qv"]  # k's does nothing
+    inputs = [x, x, *weights, to_out, *biases, out_bias, x]
     scale = FEATURES**-0.25
-    heads = [part.conv1x1(x, f"fn.to_{n}") for n in "qkv"]
-    y = part.node("LinearAttention", heads, "attention", heads=HEADS, q_scale=scale, k_scale=scale)
-    return part.last_conv1x1(y, "fn.to_out", x)
+    return part.node("Attention", inputs, "out", heads=HEADS, q_scale=scale, k_scale=scale, gain=gain)
 
 
-def _attend_1_6(part: _Part, x: str) -> str:
+def _attend_1_6(part: FusedPart, x: str) -> str:
     """Of 1.6.0 and all later versions, which differ in what the input is normalised by."""
-    normal = _norm(part, x)
-    q = part.conv1x1(normal, "fn.to_q")
+    normal, (gain, to_out, out_bias) = _norm(part, x), part.last("fn.to_out")
     near = part.node("DepthwiseConv2d", [normal, part.constant("fn.to_kv.net.0.weight")], "near", padding=1)
     halves = zip("kv", np.split(part["fn.to_kv.net.1.weight"], 2), strict=True)
-    k, v = (
-        part.node("Conv1x1", [near, part.graph.constant(f"{part.name}fn.to_{n}.weight", half)], f"fn.to_{n}.out")
-        for n, half in halves
-    )
-    y = part.node("LinearAttention", [q, k, v], "attention", heads=HEADS, out_scale=FEATURES**-0.5)
-    return part.last_conv1x1(part.node("BiasAct", [y], "gelu", act="gelu"), "fn.to_out", x)
+    to_k, to_v = (part.graph.constant(f"{part.name}fn.to_{n}.weight", half) for n, half in halves)
+    inputs = [normal, near, part.constant("fn.to_q.weight"), to_k, to_v, to_out, "", "", out_bias, x]
+    return part.node("Attention", inputs, "out", heads=HEADS, out_scale=FEATURES**-0.5, act="gelu", gain=gain)

@@ -47,8 +47,9 @@ _IMAGES = frozenset([
     "Unsqueeze",
 ])  # fmt: skip
 _FUSED_IMAGES = frozenset([
-    "BiasAct", "Blur2d", "ChannelNorm", "Conv1x1", "Dense", "DepthwiseConv2d", "InstanceNorm", "LinearAttention",
-    "ModulatedConv2d", "NoisePlane", "NormalizeLatent", "Truncate", "UpsampleBilinear2d",
+    "Attention", "BiasAct", "Blur2d", "ChannelNorm", "Conv1x1", "Dense", "DepthwiseConv2d", "FeedForward",
+    "InstanceNorm", "LinearAttention", "ModulatedConv2d", "NoisePlane", "NormalizeLatent", "Truncate",
+    "UpsampleBilinear2d",
 ])  # fmt: skip
 KINDS = {
     "pulse2pulse": Kind(

@@ -88,12 +88,19 @@ def _strange(node: onnx.NodeProto, name: str) -> CheckpointError:
     return CheckpointError(f"its {node.op_type[:40]} node {node.name[:60]!r} has a strange attribute {name[:40]!r}")
 
 
+_WEIGHTS = {  # operator: which inputs
+    **{name: [1] for name in ("Conv", "ModulatedConv2d", "DepthwiseConv2d", "Conv1x1")},
+    "Attention": [2, 3, 4, 5],
+    "FeedForward": [1, 2],
+}
+
+
 def _check_weights(graph: onnx.GraphProto) -> None:
     """Convolutions have stored weights, of few taps: what they are unfolded to stays in proportion as well."""
     constants = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
     for node in graph.node:
-        if node.op_type in ("Conv", "ModulatedConv2d", "DepthwiseConv2d", "Conv1x1"):
-            weight = constants.get(node.input[1]) if len(node.input) > 1 else None
+        for place in _WEIGHTS.get(node.op_type, ()):
+            weight = constants.get(node.input[place]) if len(node.input) > place else None
             if weight is None or math.prod(weight[2:]) > _MAX_TAPS:
                 raise CheckpointError(f"its {node.op_type} node {node.name[:60]!r} has no stored weight of few taps")
 
@@ -202,14 +209,32 @@ def _attention(shapes: list[Shape], attributes: dict) -> Shape:
     return shapes[2]
 
 
+def _attention_block(shapes: list[Shape], attributes: dict) -> Shape:
+    """Only as stylegan2-pytorch has it, as above."""
+    (n, c, h, w), width = shapes[0], HEADS * FEATURES
+    to_q, to_k, to_v, to_out = (shape[:2] for shape in shapes[2:6])
+    if attributes["heads"] != HEADS or not to_q == to_k == to_v == (width, c) or to_out[1] != width:
+        raise ValueError
+    return n, to_out[0], h, w
+
+
+def _feed_forward(shapes: list[Shape], _) -> Shape:
+    (n, c, h, w), (hidden, inputs), (out, terms) = shapes[0], shapes[1][:2], shapes[2][:2]
+    if (inputs, terms) != (c, hidden):
+        raise ValueError
+    return n, out, h, w
+
+
 _ACTIVATION = {"act", "alpha", "gain", "clamp"}
 _OPERATORS: dict[str, tuple[Callable[[list[Shape], dict], Shape], set[str]]] = {
+    "Attention": (_attention_block, {"heads", "q_scale", "k_scale", "out_scale", "act", "gain"}),
     "BiasAct": (_first, _ACTIVATION),
     "Blur2d": (_first, set()),
     "ChannelNorm": (_first, {"eps", "eps_to"}),
     "Conv1x1": (_conv1x1, _ACTIVATION),
     "Dense": (_dense, _ACTIVATION | {"weight_gain", "bias_gain", "row", "shape"}),
     "DepthwiseConv2d": (_depthwise, {"padding"}),
+    "FeedForward": (_feed_forward, {"slope", "gain"}),
     "InstanceNorm": (_first, {"eps"}),
     "LinearAttention": (_attention, {"heads", "q_scale", "k_scale", "out_scale"}),
     "ModulatedConv2d": (_modulated, _ACTIVATION | {"padding", "demodulate", "style_offset"}),

@@ -243,6 +243,9 @@ CALLS = {
     "feed_forward": lambda x, **how: ops.feed_forward(
         x, random(1, 8, 4), random(2, 8), random(3, 4, 8), None, residual=x, **how
     ),
+    "attention": lambda x, **how: ops.attention(
+        x, random(1, 6, 4), random(2, 6, 4), random(3, 10, 4), random(4, 3, 10), 2, out_bias=random(5, 3), **how
+    ),
     "depthwise_conv2d": lambda x, **how: ops.depthwise_conv2d(x, random(1, 4, 3, 3), 1, **how),
     "linear_attention": lambda x, **how: ops.linear_attention(x, x, x, 2, **how),
     "dense": lambda x, **how: ops.dense(x[:, :, 0, 0], random(1, 3, 4), **how),
@@ -297,7 +300,7 @@ def test_other_types_are_never_traded_silently(name):
         (lambda x: ops.conv1x1(x, random(0, 3, 4), act="sine"), ["act 'sine'", "gelu"]),
         (
             lambda x: ops.feed_forward(x, random(0, 3, 4), None, random(0, 4, 5), None),
-            ["feed_forward: weight is [4, 5]"],
+            ["feed_forward: w2 is [4, 5]", "[out, 3]"],
         ),
         (lambda x: ops.depthwise_conv2d(x, random(0, 3, 3, 3)), ["weight is [3, 3, 3]", "[4, h, w]"]),
         (lambda x: ops.depthwise_conv2d(x, random(0, 4, 2, 3, 3)), ["weight is [4, 2, 3, 3]"]),

@@ -33,6 +33,10 @@ for h, w in ((1, 1), (2, 7), (5, 8), (9, 15), (16, 17), (31, 33), (64, 65), (3, 
     fused.update(ops.instance_norm(x, array(12), array(12)))
     fused.update(ops.conv1x1(x, array(19, 12), array(19), "gelu", residual=array(3, 19, h, w)))
     fused.update(ops.feed_forward(x, array(24, 12), array(24), array(12, 24), array(12)))
+    to_q, to_k, to_v, to_out = array(22, 12), array(22, 12), array(10, 12), array(13, 10)
+    how = dict(q_bias=array(22), v_bias=array(10), out_bias=array(13), q_scale=0.5, residual=array(3, 13, h, w))
+    for act in ("linear", "gelu"):
+        fused.update(ops.attention(x, to_q, to_k, to_v, to_out, 2, source=array(3, 12, h, w), act=act, **how))
     fused.update(ops.depthwise_conv2d(x, array(12, 3, 3), 1))
     fused.update(ops.linear_attention(x, array(3, 12, h, w), array(3, 30, h, w), 2, 0.5, 0.25, 0.125))
     fused.update(ops.dense(x[:, :, 0].reshape(3, -1), array(70, 12 * w), array(70), 0.1, 0.01, "lrelu"))
@@ -70,6 +74,7 @@ _WEIGHTS = {
     "norm": (random(1, 8), random(2, 8)),
     "wide": (random(3, 70, 8), random(4, 70), "lrelu"),
     "forward": (random(5, 16, 8), random(6, 16), random(7, 8, 16), random(8, 8)),
+    "attention": (random(13, 20, 8), random(14, 20, 8), random(15, 36, 8), random(16, 8, 36), 4),
     "taps": random(9, 8, 3, 3),
     "dense": (random(10, 130, 8 * 9 * 11), random(11, 130)),
     "conv": random(12, 9, 8, 3, 3),
@@ -84,6 +89,8 @@ LAYERS = {
     "instance_norm": lambda x, **how: ops.instance_norm(x, *_WEIGHTS["norm"], **how),
     "conv1x1": lambda x, **how: ops.conv1x1(x, *_WEIGHTS["wide"], **how),
     "feed_forward": lambda x, **how: ops.feed_forward(x, *_WEIGHTS["forward"], residual=x, **how),
+    "attention": lambda x, **how: ops.attention(x, *_WEIGHTS["attention"], source=x[:, ::-1], residual=x, **how),
+    "attention, gelu": lambda x, **how: ops.attention(x, *_WEIGHTS["attention"], act="gelu", **how),
     "depthwise_conv2d": lambda x, **how: ops.depthwise_conv2d(x, _WEIGHTS["taps"], 1, **how),
     "linear_attention": lambda x, **how: ops.linear_attention(x, 2 * x, x[:, ::-1], 2, **how),
     "dense": lambda x, **how: ops.dense(x.reshape(len(x), -1), *_WEIGHTS["dense"], **how),
@@ -116,6 +123,13 @@ def test_threads_do_not_change_bits():
         "instance_norm": lambda threads: native.instance_norm(x, g, g, 1e-5, threads),
         "depthwise_conv2d": lambda threads: native.depthwise_conv2d(x, taps, 1, threads),
         "conv1x1": lambda threads: native.conv1x1(x, wide, None, "gelu", 0.0, 1.0, None, threads),
+        "feed_forward": lambda threads: native.feed_forward(x, wide, None, wide.T.copy(), g, 0.2, 0.5, x, threads),
+        "attention": lambda threads: native.attention(
+            x, x, wide, wide, wide, wide.T.copy(), None, None, g, x, 5, 0.5, 0.5, 1.0, False, 1.0, threads
+        ),
+        "attention, gelu": lambda threads: native.attention(
+            x, x, wide, wide, wide, wide.T.copy(), None, None, g, None, 5, 0.5, 0.5, 1.0, True, 1.0, threads
+        ),
         "linear_attention": lambda threads: native.linear_attention(x, x, x, 8, 0.5, 0.5, 1.0, threads),
         "dense": lambda threads: native.dense(z, weight, None, 1.0, 1.0, "lrelu", 0.2, 1.0, threads),
         "grey_levels": lambda threads: native.grey_levels(x, 127.5, 128.0, threads),

@@ -19,7 +19,7 @@ from dsb_fast import _kernels, ops
 IMPLS = ["native", "torch"] if _kernels.native else ["torch"]
 FUNCTIONS = ("upfirdn2d", "filter2d", "upsample2d", "downsample2d", "bias_act", "modulated_conv2d")
 LAYERS = (
-    "blur2d", "channel_norm", "conv1x1", "dense", "depthwise_conv2d", "feed_forward", "instance_norm",
+    "attention", "blur2d", "channel_norm", "conv1x1", "dense", "depthwise_conv2d", "feed_forward", "instance_norm",
     "linear_attention", "normalize_latent", "to_microvolt", "to_uint8", "upsample_bilinear2d",
 )  # fmt: skip
 

@@ -30,3 +30,5 @@ BF16_ROUNDING = 2.0**-8
 # A layer in bfloat16, of the largest value, as the issue asks. Measured up to 5.2e-3 on the golden cases, 3.9e-3 on
 # layers of the image networks and 3.0e-3 on those of the ECG network.
 BF16_LAYER = 1e-2
+# Relative L2 of an attention of the image network, normal inputs; measured 4e-7.
+ATTENTION_L2 = 2e-6

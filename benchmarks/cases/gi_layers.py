@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,18 +17,18 @@ SUMMARY = "modulated 3 x 3 layers, everything fused: dsb_fast's operator against
 COUNT = "images an alternative makes in a round (128; rounded up to whole batches of 32)"
 SHAPES = Path(__file__).parent.parent / "shapes" / "gi_layers.json"
 TOLERANCE = 2e-5  # relative L2
-_BASELINE = "OpenVINO f32"
+BASELINE = "OpenVINO f32"
 _BLOCK = max(layer_peers.BATCHES)
 
 
-def _contenders(layer: layer_peers.Layer, missing: dict[str, str]) -> dict[str, list]:
+def _contenders(layer, missing: dict[str, str]) -> dict[str, list]:
     """Every peer with its settings to choose from."""
     if find_spec("openvino") is None:
-        raise Missing(f"{_BASELINE}: openvino is not installed; pip install '.[bench]'")
+        raise Missing(f"{BASELINE}: openvino is not installed; pip install '.[bench]'")
     portable, batches = layer.portable(), layer_peers.BATCHES
     found = {
         "dsb_fast": [layer_peers.OnnxRuntime(layer, layer.fused(), b, str(ops.library_path())) for b in batches],
-        _BASELINE: [layer_peers.OpenVino(layer, portable, b, h) for h in ("LATENCY", "THROUGHPUT") for b in batches],
+        BASELINE: [layer_peers.OpenVino(layer, portable, b, h) for h in ("LATENCY", "THROUGHPUT") for b in batches],
     }
     if find_spec("onnxruntime") is None:
         missing["ONNX Runtime"] = "onnxruntime is not installed; pip install '.[cpu]'"
@@ -37,7 +37,7 @@ def _contenders(layer: layer_peers.Layer, missing: dict[str, str]) -> dict[str, 
     return found
 
 
-def _check(layer: layer_peers.Layer, contenders: dict[str, list]) -> str:
+def _check(layer, contenders: dict[str, list]) -> str:
     """Relative L2 of every peer from float64 for one sample of each batch. Raises WrongAnswer above the tolerance."""
     expected, said = layer.exact(1)[0], []
     for name, peers in contenders.items():
@@ -48,18 +48,21 @@ def _check(layer: layer_peers.Layer, contenders: dict[str, list]) -> str:
     return "relative L2 from float64: " + ", ".join(said)
 
 
+def compared(layer, count: int | None, more: Callable[[], dict[str, list]] = dict) -> Comparison:
+    """dsb_fast's operators for ``layer`` beside the others, in each one's best setting; ``more`` makes other peers."""
+    count = -(-(count or 128) // _BLOCK) * _BLOCK
+    missing: dict[str, str] = {}
+    contenders = _contenders(layer, missing) | more()
+    checked = _check(layer, contenders)
+    alternatives = []
+    for name, peers in contenders.items():
+        peer = fastest(peers, _BLOCK)
+        alternatives.append(Alternative(name, lambda peer=peer: peer.run(count), count, setting=peer.setting))
+    return Comparison("images/s", BASELINE, alternatives, checked, missing)
+
+
 def comparisons(count: int | None) -> Iterator[tuple[str, Comparison]]:
     """A layer at a time, its name first; every peer's best setting."""
-    count = -(-(count or 128) // _BLOCK) * _BLOCK
     for shape in json.loads(SHAPES.read_text()):
         layer = layer_peers.Layer(shape["in"], shape["out"], shape["size"])
-        missing: dict[str, str] = {}
-        contenders = _contenders(layer, missing)
-        checked = _check(layer, contenders)
-        alternatives = []
-        for name, peers in contenders.items():
-            peer = fastest(peers, _BLOCK)
-            alternatives.append(Alternative(name, lambda peer=peer: peer.run(count), count, setting=peer.setting))
-        contenders.clear()
-        label = "{in} to {out} channels at {size} x {size}".format(**shape)
-        yield label, Comparison("images/s", _BASELINE, alternatives, checked, missing)
+        yield "{in} to {out} channels at {size} x {size}".format(**shape), compared(layer, count)

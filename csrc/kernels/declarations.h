@@ -33,6 +33,10 @@ float row_maximum(const float* x, size_t count, float scale);
 void exp_row(const float* x, size_t count, float scale, float maximum, float* out, size_t out_step);
 void softmax_columns(const float* x, int64_t rows, int64_t row, int64_t columns, float scale, float factor, float* out,
                      int64_t out_row);
+void panel_product(const PanelProduct& product, const float* a, const float* b, const float* start,
+                   const float* factors, float* out);
+void add_scaled_columns(int64_t rows, int64_t columns, const float* x, const float* factors, float* out);
+void exp2_columns(int64_t rows, int64_t columns, float* x, float* largest, float* sums, float* scale);
 void bilinear_up2(const float* x, int64_t height, int64_t width, float* out);
 void blur2d(const float* x, int64_t height, int64_t width, float* out);
 void channel_norm(const float* x, int64_t channels, int64_t channel, int64_t count, const float* gain,

@@ -149,6 +149,21 @@ struct MatrixProduct {
   int64_t a_row, b_row, out_row;
 };
 
+// A product of matrices that are in the caches, sum[r][e] = start[r] + sum over t ascending of a[t][r] * b[t][e], one
+// accumulator an output, and what becomes of out[r][e]:
+//   replace:    sum
+//   lrelu:      sum, or slope * sum below 0
+//   add_scaled: out + sum * factors[e]
+//   rescale:    out * factors[e] + sum
+// columns is a multiple of kChannelBlock. Distances are in floats.
+enum class Join { replace, lrelu, add_scaled, rescale };
+struct PanelProduct {
+  int64_t rows, columns, terms;
+  int64_t a_row, a_term, b_term, out_row;
+  Join join = Join::replace;
+  float slope = 0.0f;
+};
+
 struct Kernels {
   const char* name;
   size_t lanes;  // floats in a vector
@@ -204,6 +219,15 @@ struct Kernels {
   // ascending.
   void (*softmax_columns)(const float* x, int64_t rows, int64_t row, int64_t columns, float scale, float factor,
                           float* out, int64_t out_row);
+  // start: null for zeros. factors: of add_scaled and rescale.
+  void (*panel_product)(const PanelProduct& product, const float* a, const float* b, const float* start,
+                        const float* factors, float* out);
+  // out[r, e] += x[r, e] * factors[e]; columns is a multiple of kChannelBlock, and both matrices have no gaps.
+  void (*add_scaled_columns)(int64_t rows, int64_t columns, const float* x, const float* factors, float* out);
+  // Exponentials to base 2 of another panel's rows: x = 2^(x - m), m the largest of `largest` and the column, scale =
+  // 2^(largest - m), sums = sums * scale + the column's sum, largest = m. Begins with largest -infinity and sums 0.
+  // columns is a multiple of kChannelBlock; x has no gaps.
+  void (*exp2_columns)(int64_t rows, int64_t columns, float* x, float* largest, float* sums, float* scale);
   // Twice the height and width: weights 3/4 and 1/4, the border's missing neighbour is the border.
   void (*bilinear_up2)(const float* x, int64_t height, int64_t width, float* out);
   // [1, 2, 1] x [1, 2, 1] / 16, reflected at the edges; a single row or column is its own neighbour.

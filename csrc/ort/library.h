@@ -11,12 +11,14 @@ namespace ort {
 // The newest API that this library calls: ONNX Runtime 1.17 has it, and so has every later one.
 constexpr uint32_t kApiVersion = 17;
 
+const OrtCustomOp* attention_op();
 const OrtCustomOp* bias_act_op();
 const OrtCustomOp* blur2d_op();
 const OrtCustomOp* channel_norm_op();
 const OrtCustomOp* conv1x1_op();
 const OrtCustomOp* dense_op();
 const OrtCustomOp* depthwise_conv2d_op();
+const OrtCustomOp* feed_forward_op();
 const OrtCustomOp* instance_norm_op();
 const OrtCustomOp* linear_attention_op();
 const OrtCustomOp* microvolt_op();

@@ -60,6 +60,17 @@ std::optional<Tensor> constant_input(const Ort::ConstKernelInfo& info, const std
   return tensor_of(value);
 }
 
+Tensor point_weight(const Ort::ConstKernelInfo& info, const std::string& op, size_t index, const char* name) {
+  auto weight = constant_input(info, op, index, name);
+  if (!weight) throw std::invalid_argument(op + ": " + name + " is missing");
+  const Dimensions& s = weight->shape;
+  if ((s.size() != 2 && s.size() != 4) || (s.size() == 4 && (s[2] != 1 || s[3] != 1)))
+    throw std::invalid_argument(op + ": " + name + " is " + text(s) + ", needs [out, in] or [out, in, 1, 1]");
+  if (weight->count == 0) throw std::invalid_argument(op + ": " + name + " is " + text(s) + "; no size of it can be 0");
+  weight->shape.resize(2);
+  return *weight;
+}
+
 std::vector<Filter> filters_of(const std::string& op, const Tensor& taps) {
   const Dimensions& shape = taps.shape;
   if ((shape.size() != 1 && shape.size() != 2) || *std::min_element(shape.begin(), shape.end()) < 1)

@@ -40,6 +40,10 @@ std::optional<Tensor> optional_input(const Ort::KernelContext& context, size_t i
 std::optional<Tensor> constant_input(const Ort::ConstKernelInfo& info, const std::string& op, size_t index,
                                      const char* name);
 
+// The weight of a convolution of one point, [out, in] or [out, in, 1, 1], as [out, in]. Throws std::invalid_argument if
+// it is no such constant, or has a size of 0.
+Tensor point_weight(const Ort::ConstKernelInfo& info, const std::string& op, size_t index, const char* name);
+
 // A resampling filter as setup_filter makes it: [h, w], or [t] for a separable one, which becomes row and column. The
 // taps are not copied. Throws std::invalid_argument for any other shape.
 std::vector<Filter> filters_of(const std::string& op, const Tensor& taps);

@@ -1,8 +1,10 @@
 #include <optional>
 
+#include "ops/attention.h"
 #include "ops/conv1x1.h"
 #include "ops/conversions.h"
 #include "ops/dense.h"
+#include "ops/feed_forward.h"
 #include "ops/image_layers.h"
 #include "ops/linear_attention.h"
 #include "python/arrays.h"
@@ -102,6 +104,55 @@ FloatArray bind_linear_attention(const FloatArray& q, const FloatArray& k, const
   return out;
 }
 
+FloatArray bind_attention(const FloatArray& x, const FloatArray& source, const FloatArray& to_q, const FloatArray& to_k,
+                          const FloatArray& to_v, const FloatArray& to_out, const std::optional<FloatArray>& q_bias,
+                          const std::optional<FloatArray>& v_bias, const std::optional<FloatArray>& out_bias,
+                          const std::optional<FloatArray>& residual, int64_t heads, float q_scale, float k_scale,
+                          float out_scale, bool gelu, float gain, unsigned threads) {
+  const Shape4 s = shape_of(x, "x");
+  for (const FloatArray* weight : {&to_q, &to_k, &to_v, &to_out})
+    if (weight->ndim() != 2) throw py::value_error("attention: weights are [out, in]");
+  const int64_t wide = to_q.shape(0), values = to_v.shape(0), made = to_out.shape(0);
+  if (heads < 1 || wide % heads || values % heads || to_k.shape(0) != wide || to_q.shape(1) != s.c ||
+      to_k.shape(1) != s.c || to_v.shape(1) != s.c || to_out.shape(1) != values || source.size() != x.size())
+    throw py::value_error("attention: weights do not fit");
+  const Shape4 result = {s.n, made, s.h, s.w};
+  if ((q_bias && q_bias->size() != wide) || (v_bias && v_bias->size() != values) ||
+      (out_bias && out_bias->size() != made) || (residual && residual->size() != result.size()))
+    throw py::value_error("attention: biases or residual do not fit");
+  const auto data = [](const std::optional<FloatArray>& array) { return array ? array->data() : nullptr; };
+  const AttentionSpec spec = {s.c, heads, wide / heads, values / heads, made, q_scale, k_scale, out_scale, gain, gelu};
+  const AttentionWeights weights = {to_q.data(),  data(q_bias),  to_k.data(),   to_v.data(),
+                                    data(v_bias), to_out.data(), data(out_bias)};
+  FloatArray out = make(result);
+  const float *from = x.data(), *near = source.data(), *added = data(residual);
+  float* to = out.mutable_data();
+  py::gil_scoped_release release;
+  Attention(spec, weights).run(from, near, added, s, threads, to);
+  return out;
+}
+
+FloatArray bind_feed_forward(const FloatArray& x, const FloatArray& w1, const std::optional<FloatArray>& b1,
+                             const FloatArray& w2, const std::optional<FloatArray>& b2, float slope, float gain,
+                             const std::optional<FloatArray>& residual, unsigned threads) {
+  const Shape4 s = shape_of(x, "x");
+  if (w1.ndim() != 2 || w2.ndim() != 2 || w1.shape(1) != s.c || w2.shape(1) != w1.shape(0))
+    throw py::value_error("feed_forward: weights are [hidden, in] and [out, hidden]");
+  const Shape4 result = {s.n, w2.shape(0), s.h, s.w};
+  if ((b1 && b1->size() != w1.shape(0)) || (b2 && b2->size() != result.c) ||
+      (residual && residual->size() != result.size()))
+    throw py::value_error("feed_forward: biases or residual do not fit");
+  const auto data = [](const std::optional<FloatArray>& array) { return array ? array->data() : nullptr; };
+  const FeedForwardSpec spec = {s.c, w1.shape(0), result.c, slope, gain};
+  FloatArray out = make(result);
+  const float *from = x.data(), *first = w1.data(), *second = w2.data(), *added = data(residual);
+  const float *bias1 = data(b1), *bias2 = data(b2);
+  float* to = out.mutable_data();
+  py::gil_scoped_release release;
+  FeedForward(spec, first, bias1, second, bias2).run(from, added, s, threads, to);
+  return out;
+}
+
 FloatArray bind_dense(const FloatArray& x, const FloatArray& weight, const std::optional<FloatArray>& bias,
                       float weight_gain, float bias_gain, const std::string& act, float alpha, float gain,
                       unsigned threads) {
@@ -163,6 +214,15 @@ void bind_layers(py::module_& module) {
   module.def("linear_attention", &bind_linear_attention, py::arg("q").noconvert(), py::arg("k").noconvert(),
              py::arg("v").noconvert(), py::arg("heads"), py::arg("q_scale"), py::arg("k_scale"), py::arg("out_scale"),
              threads, "q, k [N, heads * d, H, W], v [N, heads * e, H, W].");
+  module.def("attention", &bind_attention, x, py::arg("source").noconvert(), py::arg("to_q").noconvert(),
+             py::arg("to_k").noconvert(), py::arg("to_v").noconvert(), py::arg("to_out").noconvert(),
+             py::arg("q_bias").noconvert(), py::arg("v_bias").noconvert(), py::arg("out_bias").noconvert(),
+             py::arg("residual").noconvert(), py::arg("heads"), py::arg("q_scale"), py::arg("k_scale"),
+             py::arg("out_scale"), py::arg("gelu"), py::arg("gain"), threads,
+             "x and source [N, C, H, W], weights [out, in], residual [N, O, H, W] added last.");
+  module.def("feed_forward", &bind_feed_forward, x, py::arg("w1").noconvert(), py::arg("b1").noconvert(),
+             py::arg("w2").noconvert(), py::arg("b2").noconvert(), py::arg("slope"), py::arg("gain"),
+             py::arg("residual").noconvert(), threads, "x [N, I, H, W], w1 [M, I], w2 [O, M], residual added last.");
   module.def("dense", &bind_dense, x, weight, bias, py::arg("weight_gain"), py::arg("bias_gain"), py::arg("act"),
              py::arg("alpha"), py::arg("gain"), threads, "x [N, I], weight [O, I], bias [O].");
   module.def("normalize_latent", &bind_normalize_latent, py::arg("z").noconvert(), py::arg("kind"),

@@ -8,12 +8,14 @@ where x is bfloat16 and nowhere else; sums are float32. Gradients are out of sco
 """
 
 from .._library import library_path
+from .attention import attention
 from .bias_act import bias_act
 from .blur2d import blur2d
 from .channel_norm import channel_norm, instance_norm
-from .conv1x1 import conv1x1, feed_forward
+from .conv1x1 import conv1x1
 from .dense import dense
 from .depthwise_conv2d import depthwise_conv2d
+from .feed_forward import feed_forward
 from .linear_attention import linear_attention
 from .modulated_conv2d import modulated_conv2d
 from .normalize_latent import normalize_latent
@@ -24,6 +26,7 @@ from .upfirdn2d import downsample2d, filter2d, upfirdn2d, upsample2d
 from .upsample_bilinear2d import upsample_bilinear2d
 
 __all__ = [
+    "attention",
     "bias_act",
     "blur2d",
     "channel_norm",

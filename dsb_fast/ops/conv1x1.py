@@ -1,4 +1,4 @@
-"""Convolutions with a kernel of one point, and the two of them that follow an attention."""
+"""Convolutions with a kernel of one point."""
 
 from __future__ import annotations
 
@@ -40,13 +40,8 @@ def conv1x1(x, weight, bias=None, act="linear", alpha=None, gain=1, *, residual=
     (1, 5, 3, 3)
     """
     op = "conv1x1"
-    return run(op, x, weight, bias, epilogue(op, act, alpha, arguments.number(op, "gain", gain), None), residual, impl)
-
-
-def run(op: str, x, weight, bias, how: tuple, residual, impl: str):
-    """conv1x1 under the name of the function that the user called."""
+    act, alpha, gain, _ = epilogue(op, act, alpha, arguments.number(op, "gain", gain), None)
     rows = _check(op, x, weight, bias, residual)[1]
-    act, alpha, gain, _ = how
     if arguments.choose(op, impl, x) == "native":
         array, weight = arguments.as_array(op, "x", x), arguments.as_array(op, "weight", weight)
         bias, residual = (
@@ -62,15 +57,3 @@ def run(op: str, x, weight, bias, how: tuple, residual, impl: str):
     )
     weight = weight.reshape(rows, tensor.shape[1])
     return arguments.like(reference(tensor, weight, bias, act, alpha, gain, residual), x)
-
-
-def feed_forward(x, w1, b1, w2, b2, slope=0.2, gain=1, *, residual=None, impl="auto"):
-    """``gain * (w2 lrelu(w1 x + b1) + b2) + residual`` at every position: what follows an attention.
-
-    Two calls of :func:`conv1x1`. ``w1``: ``[M, I]`` or ``[M, I, 1, 1]``; ``w2``: ``[O, M]`` or ``[O, M, 1, 1]``;
-    ``b1``, ``b2``: ``[M]`` and ``[O]`` or None; ``slope``: that of the leaky ReLU below 0.
-    """
-    op = "feed_forward"
-    first = epilogue(op, "lrelu", arguments.number(op, "slope", slope), 1.0, None)
-    last = epilogue(op, "linear", None, arguments.number(op, "gain", gain), None)
-    return run(op, run(op, x, w1, b1, first, None, impl), w2, b2, last, residual, impl)

@@ -18,6 +18,20 @@ def reference(q, k, v, heads, q_scale, k_scale, out_scale):
     return (out * out_scale).reshape(shape)
 
 
+def whole_heads(op: str, heads, channels: dict[str, int]) -> int:
+    """``heads`` as a number that each of ``channels`` can be shared by. Raises InputError."""
+    try:
+        number = operator.index(heads)
+    except TypeError:
+        raise InputError(f"{op}: heads is {heads!r}; it needs a whole number") from None
+    if number < 1:
+        raise InputError(f"{op}: heads is {number}; it must be at least 1")
+    for name, count in channels.items():
+        if count % number:
+            raise InputError(f"{op}: {name} has {count} channels, which {number} heads can't share equally")
+    return number
+
+
 def _check(op: str, q, k, v, heads) -> int:
     """``heads`` as a number. Raises InputError that names what does not fit."""
     shape, values = arguments.shape_of(q), arguments.shape_of(v)
@@ -29,16 +43,7 @@ def _check(op: str, q, k, v, heads) -> int:
         raise InputError(
             f"{op}: v is {values}, q is {shape} and needs [{shape[0]}, heads * values, {shape[2]}, {shape[3]}]"
         )
-    try:
-        number = operator.index(heads)
-    except TypeError:
-        raise InputError(f"{op}: heads is {heads!r}; it needs a whole number") from None
-    if number < 1:
-        raise InputError(f"{op}: heads is {number}; it must be at least 1")
-    for name, channels in (("q", shape[1]), ("v", values[1])):
-        if channels % number:
-            raise InputError(f"{op}: {name} has {channels} channels, which {number} heads can't share equally")
-    return number
+    return whole_heads(op, heads, {"q": shape[1], "v": values[1]})
 
 
 def linear_attention(q, k, v, heads, q_scale=1.0, k_scale=1.0, out_scale=1.0, *, impl="auto"):

@@ -39,6 +39,7 @@ void run_op_tests();
 void run_ecg_tests();
 void run_bf16_tests();
 void run_image_conv_tests();
+void run_attention_tests();
 void run_layer_tests();
 void run_thread_tests();
 
@@ -141,6 +142,7 @@ int main() {
   run_ecg_tests();
   run_bf16_tests();
   run_image_conv_tests();
+  run_attention_tests();
   run_layer_tests();
   run_thread_tests();
   std::printf("%s, %d failures\n", failures ? "FAILED" : "passed", failures);

@@ -86,6 +86,19 @@ def linear_attention(q, k, v, heads, q_scale, k_scale, out_scale):
     return out.reshape(v.shape)
 
 
+def attention(x, source, weights, biases, heads, scales, act, gain):
+    """Every q, k and v, then linear_attention, then the last convolution; biases of q, v and the last."""
+    (to_q, to_k, to_v, to_out), (q_bias, v_bias, out_bias) = weights, biases
+
+    def mapped(values, weight, bias):
+        y = conv1x1(values, weight)
+        return y if bias is None else y + _double(bias)[:, None, None]
+
+    q, k, v = mapped(x, to_q, q_bias), mapped(source, to_k, None), mapped(source, to_v, v_bias)
+    y = linear_attention(q, k, v, heads, *scales)
+    return gain * mapped(gelu(y) if act == "gelu" else y, to_out, out_bias)
+
+
 def dense(x, weight, bias, weight_gain, bias_gain):
     """x W^T + b, before the activation."""
     y = _double(x) @ (_double(weight) * weight_gain).T

@@ -114,17 +114,16 @@ def _feed_forward(ops, weights, x, residual):
 
 
 def _attend_1_5(ops, weights, x):
-    q, k, v = (ops.conv1x1(x, weights[f"fn.to_{n}.weight"], weights[f"fn.to_{n}.bias"]) for n in "qkv")
-    scale = FEATURES**-0.25
-    y = ops.linear_attention(q, k, v, HEADS, q_scale=scale, k_scale=scale)
-    weight, bias, gain = _last(weights, "fn.to_out")
-    return ops.conv1x1(y, weight, bias, gain=gain, residual=x)
+    to_q, to_k, to_v = (weights[f"fn.to_{n}.weight"] for n in "qkv")
+    to_out, out_bias, gain = _last(weights, "fn.to_out")
+    scale, biases = FEATURES**-0.25, {f"{n}_bias": weights[f"fn.to_{n}.bias"] for n in "qv"}  # k's does nothing
+    how = {"q_scale": scale, "k_scale": scale, "out_bias": out_bias, "gain": gain, "residual": x, **biases}
+    return ops.attention(x, to_q, to_k, to_v, to_out, HEADS, **how)
 
 
 def _attend_1_6(ops, weights, x, residual):
-    q = ops.conv1x1(x, weights["fn.to_q.weight"])
-    kv = ops.conv1x1(ops.depthwise_conv2d(x, weights["fn.to_kv.net.0.weight"], 1), weights["fn.to_kv.net.1.weight"])
-    k, v = np.split(kv, 2, axis=1)
-    y = ops.linear_attention(q, k, v, HEADS, out_scale=FEATURES**-0.5)
-    weight, bias, gain = _last(weights, "fn.to_out")
-    return ops.conv1x1(ops.bias_act(y, act="gelu"), weight, bias, gain=gain, residual=residual)
+    near = ops.depthwise_conv2d(x, weights["fn.to_kv.net.0.weight"], 1)
+    to_k, to_v = np.split(weights["fn.to_kv.net.1.weight"], 2)
+    to_out, out_bias, gain = _last(weights, "fn.to_out")
+    how = {"source": near, "out_scale": FEATURES**-0.5, "act": "gelu", "out_bias": out_bias, "gain": gain}
+    return ops.attention(x, weights["fn.to_q.weight"], to_k, to_v, to_out, HEADS, residual=residual, **how)

@@ -75,6 +75,22 @@ def _attention(words, x=_X, k=_X, v=_X, heads=3, **rest):
     return _layer("LinearAttention", words, x=x, k=k, v=v, heads=heads, **rest)
 
 
+_WIDE = {"to_q": _f32(6, 3), "to_k": _f32(6, 3), "to_v": _f32(6, 3), "to_out": _f32(3, 6)}
+
+
+def _block(words, *constant, heads=2, source=_X, **rest):
+    given = {"source": source} | _WIDE | {"q_bias": None, "v_bias": None, "out_bias": None, "residual": None}
+    biases = [k for k in ("q_bias", "v_bias", "out_bias") if rest.get(k) is not None]
+    how = {} if heads is None else {"heads": heads}
+    return _layer("Attention", words, *(constant or [*_WIDE, *biases]), **how, **(given | rest))
+
+
+def _feed_forward(words, *constant, **rest):
+    given = {"w1": _f32(5, 3), "w2": _f32(4, 5), "b1": None, "b2": None, "residual": None}
+    biases = [k for k in ("b1", "b2") if rest.get(k) is not None]
+    return _layer("FeedForward", words, *(constant or ["w1", "w2", *biases]), **(given | rest))
+
+
 def _truncate(words, x=_ROWS, mean=_ROWS[0], psi=_ONE):
     return _layer("Truncate", words, x=x, mean=mean, psi=psi)
 
@@ -234,6 +250,35 @@ BROKEN = {
     "features and values out of proportion": _attention("values of 262144", x=_COLUMN, k=_COLUMN,
                                                         v=_f32(1, 1 << 18, 1, 1), heads=1),
     "q_scale not a number": _attention("attribute q_scale is not finite", q_scale=_NAN),
+    "attention weight no constant": _block("to_q must be constant", "to_k", "to_v", "to_out"),
+    "attention weight left out": _block("input", to_v=None),
+    "attention weight of rank 3": _block("to_q is [6, 3, 1]", to_q=_f32(6, 3, 1)),
+    "attention weight of nine taps": _block("to_q is [6, 3, 3, 3]", to_q=_f32(6, 3, 3, 3)),
+    "attention weight without outputs": _block("no size of it can be 0", to_out=_f32(0, 6)),
+    "attention weight of other channels": _block("to_v is [6, 4], needs [6, 3]", to_v=_f32(6, 4)),
+    "attention k of other features": _block("to_k is [4, 3], needs [6, 3]", to_k=_f32(4, 3)),
+    "attention out of other values": _block("to_out is [3, 4], needs [3, 6]", to_out=_f32(3, 4)),
+    "attention heads missing": _block("attribute heads is missing", heads=None),
+    "attention heads zero": _block("attribute heads is 0", heads=0),
+    "attention heads that do not share": _block("6 channels can't be shared by 4 heads", heads=4),
+    "attention act unknown": _block("attribute act is 'relu'", act="relu"),
+    "attention scale infinite": _block("attribute k_scale is not finite", k_scale=_INFINITE),
+    "attention bias too long": _block("v_bias is [7]", v_bias=_f32(7)),
+    "attention bias no constant": _block("out_bias must be constant", *_WIDE, out_bias=_f32(3)),
+    "attention x of other channels": _block("x is [2, 4, 4, 5]", x=_f32(2, 4, 4, 5)),
+    "attention source of another size": _block("source is [2, 3, 5, 4]", source=_f32(2, 3, 5, 4)),
+    "attention residual of another batch": _block("residual is [1, 3, 4, 5]", residual=_f32(1, 3, 4, 5)),
+    "attention context out of proportion": _block("values of", heads=1, x=_f32(1, 1, 1, 1), source=_f32(1, 1, 1, 1),
+                                                  to_q=_f32(1 << 15, 1), to_k=_f32(1 << 15, 1), to_v=_f32(1, 1),
+                                                  to_out=_f32(1 << 14, 1)),
+    "feed-forward weight no constant": _feed_forward("w2 must be constant", "w1"),
+    "feed-forward weight left out": _feed_forward("input", w1=None),
+    "feed-forward weight of rank 1": _feed_forward("w1 is [5]", w1=_f32(5)),
+    "feed-forward weights that do not meet": _feed_forward("w2 is [4, 6], needs [4, 5]", w2=_f32(4, 6)),
+    "feed-forward bias too long": _feed_forward("b1 is [6]", b1=_f32(6)),
+    "feed-forward x of other channels": _feed_forward("x is [2, 4, 4, 5]", x=_f32(2, 4, 4, 5)),
+    "feed-forward residual of another size": _feed_forward("residual is [2, 4, 5, 4]", residual=_f32(2, 4, 5, 4)),
+    "feed-forward slope not a number": _feed_forward("attribute slope is not finite", slope=_NAN),
     "dense weight no constant": _dense("weight must be constant", "bias"),
     "dense bias no constant": _dense("bias must be constant", "weight", bias=_f32(4)),
     "dense weight of rank 4": _dense("weight is [4, 3, 1, 1]", weight=_f32(4, 3, 1, 1)),

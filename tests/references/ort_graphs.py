@@ -116,6 +116,13 @@ def _layer_cases(x):
     conv = {"x": x, "weight": array(4, 7, 5), "bias": array(5, 7), "residual": array(6, 3, 7, 17, 33)}
     yield "Conv1x1", conv, ("weight", "bias"), {"act": "gelu", "gain": 0.5}
     yield "Conv1x1", conv | {"bias": None, "residual": None}, ("weight",), {}
+    weights = {name: array(k, 64, 5) for k, name in enumerate(("to_q", "to_k", "to_v"), 14)}
+    weights |= {"to_out": array(17, 7, 64), "q_bias": array(18, 64), "v_bias": array(19, 64), "out_bias": array(20, 7)}
+    inputs = {"x": x, "source": x[:, ::-1], **weights, "residual": array(6, 3, 7, 17, 33)}
+    for act in ("linear", "gelu"):
+        yield "Attention", inputs, tuple(weights), {"heads": 4, "q_scale": 0.5, "out_scale": 0.25, "act": act}
+    weights = {"w1": array(21, 20, 5), "w2": array(22, 7, 20), "b1": array(23, 20), "b2": None}
+    yield "FeedForward", {"x": x, **weights, "residual": array(6, 3, 7, 17, 33)}, ("w1", "w2", "b1"), {"gain": 0.5}
     attention = {name: array(k, 3, 64, 9, 70) for k, name in enumerate("qkv")}
     yield "LinearAttention", attention, (), {"heads": 4, "q_scale": 0.5, "out_scale": 0.25}
     dense = {"x": array(7, 3, 6, 65), "weight": array(8, 130, 65), "bias": array(9, 130)}

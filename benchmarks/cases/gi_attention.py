@@ -1,0 +1,30 @@
+"""Both attentions of the GI-tract network with their feed-forward, on all cores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import layer_peers
+from attention_block import AttentionBlock
+from harness import Comparison
+
+from .gi_layers import BASELINE, compared
+
+SUMMARY = "attention and its feed-forward: dsb_fast's operators against OpenVINO f32 and ONNX Runtime"
+COUNT = "images an alternative makes in a round (128; rounded up to whole batches of 32)"
+_BLOCKS = ((64, 64), (128, 32))  # channels, size
+
+
+def comparisons(count: int | None) -> Iterator[tuple[str, Comparison]]:
+    """A block at a time, its name first; every peer's best setting."""
+    for channels, size in _BLOCKS:
+        block = AttentionBlock(channels, size)
+        published = block.published()
+
+        def as_published(block=block, published=published) -> dict[str, list]:
+            batches = layer_peers.BATCHES
+            settings = [(batch, hint) for hint in ("LATENCY", "THROUGHPUT") for batch in batches]
+            peers = [layer_peers.OpenVino(block, published, *setting) for setting in settings]
+            return {f"{BASELINE}, as published": peers}
+
+        yield f"{channels} channels at {size} x {size}", compared(block, count, as_published)
