@@ -15,7 +15,7 @@ from .writers import Format
 from .writers.npy import npy_header
 
 TEMPORARY = ".dsb-tmp-"
-# Bytes a call: on ext4 of Linux 6.18 writes of 5 MB and more were seen to go at 0.4 GB/s, of 256 kB at 5 (docs/dataset.md).
+# Bytes a call: on ext4 of Linux 6.18 5 MB and more were seen to go at 0.4 GB/s, 256 kB at 5 (docs/dataset.md).
 _WRITE = 1 << 18
 
 
