@@ -24,6 +24,7 @@ set(DSB_KERNEL_SOURCES
   csrc/kernels/conv2d.cc
   csrc/kernels/conv2d_bf16.cc
   csrc/kernels/direct2d.cc
+  csrc/kernels/filter_planes.cc
   csrc/kernels/grey_levels.cc
   csrc/kernels/instance_norm.cc
   csrc/kernels/matmul.cc

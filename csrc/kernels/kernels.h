@@ -27,6 +27,18 @@ struct UpfirdnPlane {
   int64_t taps_height, taps_width;
 };
 
+// One plane of a separable filter of kFilterTaps taps along each axis, as a correlation: along x, then along y, as two
+// calls of upfirdn2d would. up and down are 1 or 2, not both 2.
+constexpr int64_t kFilterTaps = 4;
+struct FilterPlane {
+  int64_t in_height, in_width, out_height, out_width;
+  int64_t up, down;
+  int64_t pad_top, pad_left;
+  int64_t row;  // floats from a filtered row to the next, at least out_width as a multiple of 32
+};
+// filter_planes collects at least so many results before it writes them around the caches.
+constexpr int64_t kFilterStream = 2048;
+
 enum class Activation { linear, relu, lrelu, tanh, sigmoid, elu, selu, softplus, swish, gelu };
 
 struct ActivationOptions {
@@ -165,6 +177,10 @@ struct Kernels {
                           int16_t* out);
   // out = gain * filtered(x); taps are added row by row, left to right, into one accumulator an output.
   void (*upfirdn2d)(const UpfirdnPlane& plane, const float* x, const float* taps, float gain, float* out);
+  // The same bits for what FilterPlane can say, planes one after the other. `past_cache`: out is written around the
+  // caches. memory: kFilterTaps + 2 rows and kFilterStream + 16 floats.
+  void (*filter_planes)(const FilterPlane& plane, int64_t planes, const float* x, const float* taps_x,
+                        const float* taps_y, float gain, bool past_cache, float* memory, float* out);
   // out[e] = clamp(gain * activation(x[e] + bias[e * bias_step])); bias_step is 0 or 1. out may be x.
   void (*bias_act)(const float* x, size_t count, const float* bias, size_t bias_step, const ActivationOptions& options,
                    float* out);

@@ -4,11 +4,57 @@
 #include <stdexcept>
 
 #include "ops/dispatch.h"
+#include "ops/thread_memory.h"
+#include "ops/work.h"
 
 namespace dsb {
 namespace {
 
 const float kOne = 1.0f;
+
+// Results above this are in no cache when somebody reads them: they are written around it.
+constexpr int64_t kCacheBytes = 24 << 20;
+
+constexpr int64_t kApart = 16;  // rows a power of two apart would fall on the same lines of the cache
+
+// The taps as they are multiplied, from the first.
+std::vector<float> correlation(const Filter& filter, const Resampling& how) {
+  std::vector<float> taps(filter.taps, filter.taps + filter.height * filter.width);
+  if (!how.flip_filter) std::reverse(taps.begin(), taps.end());
+  return taps;
+}
+
+// Row and column of four taps each, at twice, half or the same size: what has a kernel of its own.
+bool one_pass(const FilterSteps& steps) {
+  if (steps.size() != 2) return false;
+  const auto& [row, along_x] = steps[0];
+  const auto& [column, along_y] = steps[1];
+  const int64_t up = along_x.up_x, down = along_x.down_x;
+  return row.height == 1 && row.width == kFilterTaps && column.height == kFilterTaps && column.width == 1 &&
+         along_x.up_y == 1 && along_x.down_y == 1 && along_y.up_x == 1 && along_y.down_x == 1 && along_y.up_y == up &&
+         along_y.down_y == down && up * down <= 2 && along_x.top == 0 && along_x.bottom == 0 && along_y.left == 0 &&
+         along_y.right == 0 && along_x.gain == 1.0f;
+}
+
+void filter_planes(const float* x, const Shape4& in, const FilterSteps& steps, const Threads& threads, float* out) {
+  const Shape4 shape = upfirdn2d_shape(in, steps);
+  const auto& [row, along_x] = steps[0];
+  const auto& [column, along_y] = steps[1];
+  const FilterPlane plane = {in.h,        in.w,         shape.h,
+                             shape.w,     along_x.up_x, along_x.down_x,
+                             along_y.top, along_x.left, divide_up(shape.w, 32) * 32 + kApart};
+  const std::vector<float> taps_x = correlation(row, along_x), taps_y = correlation(column, along_y);
+  const bool past_cache = shape.size() * static_cast<int64_t>(sizeof(float)) > kCacheBytes;
+  const int64_t planes = in.n * in.c, in_plane = in.h * in.w, out_plane = shape.h * shape.w;
+  const int64_t group = items_per_task(kFilterTaps * (in_plane + out_plane));
+  const Kernels& k = kernels();
+  parallel_for(static_cast<uint64_t>(divide_up(planes, group)), threads, [&](uint64_t task) {
+    float* memory = thread_memory(ThreadMemory::strip, (kFilterTaps + 2) * plane.row + kFilterStream + kChannelBlock);
+    const int64_t first = static_cast<int64_t>(task) * group;
+    k.filter_planes(plane, std::min(group, planes - first), x + first * in_plane, taps_x.data(), taps_y.data(),
+                    along_y.gain, past_cache, memory, out + first * out_plane);
+  });
+}
 
 }  // namespace
 
@@ -27,8 +73,7 @@ Shape4 upfirdn2d_shape(const Shape4& in, const Filter& filter, const Resampling&
 void upfirdn2d(const float* x, const Shape4& in, const Filter& filter, const Resampling& how, const Threads& threads,
                float* out) {
   const Shape4 shape = upfirdn2d_shape(in, filter, how);
-  std::vector<float> taps(filter.taps, filter.taps + filter.height * filter.width);
-  if (!how.flip_filter) std::reverse(taps.begin(), taps.end());
+  const std::vector<float> taps = correlation(filter, how);
   const UpfirdnPlane plane = {in.h,       in.w,       shape.h, shape.w,  how.up_y,      how.up_x,
                               how.down_y, how.down_x, how.top, how.left, filter.height, filter.width};
   const Kernels& k = kernels();
@@ -63,6 +108,7 @@ int64_t largest_size(const Shape4& in, const FilterSteps& steps) {
 }
 
 void upfirdn2d(const float* x, Shape4 in, const FilterSteps& steps, const Threads& threads, float* out) {
+  if (one_pass(steps)) return filter_planes(x, in, steps, threads, out);
   std::vector<float> held;
   for (size_t k = 0; k < steps.size(); ++k) {
     const auto& [filter, how] = steps[k];

@@ -40,6 +40,7 @@ void run_ecg_tests();
 void run_bf16_tests();
 void run_image_conv_tests();
 void run_layer_tests();
+void run_resampling_tests();
 void run_thread_tests();
 
 namespace {
@@ -142,6 +143,7 @@ int main() {
   run_bf16_tests();
   run_image_conv_tests();
   run_layer_tests();
+  run_resampling_tests();
   run_thread_tests();
   std::printf("%s, %d failures\n", failures ? "FAILED" : "passed", failures);
   return failures ? EXIT_FAILURE : EXIT_SUCCESS;
