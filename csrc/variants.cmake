@@ -31,6 +31,7 @@ set(DSB_KERNEL_SOURCES
   csrc/kernels/microvolt.cc
   csrc/kernels/neighbours2d.cc
   csrc/kernels/philox.cc
+  csrc/kernels/phases.cc
   csrc/kernels/product.cc
   csrc/kernels/softmax.cc
   csrc/kernels/table.cc

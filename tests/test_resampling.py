@@ -1,4 +1,4 @@
-"""Filters of four taps along both axes, which have a kernel of their own: values and bits against one axis at a time."""
+"""Filters of four taps along both axes, which have a kernel of their own: values, and bits of one axis at a time."""
 
 from __future__ import annotations
 
@@ -47,6 +47,18 @@ def test_both_axes_at_once_have_the_bits_of_one_after_the_other(n, c, h, w, fact
 
 
 LARGE = [(2, 1, (1, 5, 611, 607)), (1, 2, (1, 7, 2048, 1999)), (1, 1, (2, 9, 640, 624))]
+
+
+@pytest.mark.parametrize(("up", "down"), [(2, 1), (1, 2), (1, 1)])
+def test_a_full_filter_that_is_a_product_is_applied_along_the_axes(up, down):
+    """What setup_filter makes of four taps, as NVIDIA's does."""
+    x, taps = random(0, 2, 3, 21, 18), np.float32([1, 3, 3, 1])
+    full = ops.setup_filter(taps)
+    assert full.shape == (4, 4)
+    got = ops.upfirdn2d(x, full, up, down, 2, impl="native")
+    identical(got, ops.upfirdn2d(x, taps / 8, up, down, 2, impl="native"))
+    full[1, 2] = np.nextafter(full[1, 2], np.float32(1))  # none any more
+    close(ops.upfirdn2d(x, full, up, down, 2, impl="native"), got, OPS)
 
 
 @pytest.mark.parametrize(("up", "down", "shape"), LARGE)

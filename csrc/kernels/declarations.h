@@ -25,6 +25,9 @@ void winograd_forward(const WinogradForward& winograd, const float* x, const flo
 void winograd_product(const WinogradProduct& product, const float* v, const float* weight, float* out);
 void winograd_inverse(const WinogradInverse& winograd, const ConvEpilogue& epilogue, const float* m, float* strip,
                       float* out);
+void phase_forward(const PhaseTiles& tiles, const float* x, const float* factors, float* strip, float* v);
+void phase_inverse(const PhaseTiles& tiles, const float* m, int64_t pitch, float* out);
+void phase_filter(const PhaseFilter& filter, const ConvEpilogue& epilogue, const float* x, float* strip, float* out);
 void product_lanes(const Product& product, const float* v, const float* weight, float* out);
 void product_channels(const Product& product, const float* v, const float* weight, float* out);
 void toom_forward(const ToomForward& toom, const float* x, float* v);

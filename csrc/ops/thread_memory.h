@@ -7,7 +7,7 @@
 
 namespace dsb {
 
-enum class ThreadMemory { values, sums, strip };
+enum class ThreadMemory { values, sums, strip, rows };
 
 // At least `count` floats of this thread, of undefined value; valid until it asks for more of the same kind.
 inline float* thread_memory(ThreadMemory kind, int64_t count) {
@@ -16,7 +16,7 @@ inline float* thread_memory(ThreadMemory kind, int64_t count) {
     size_t size = 0;
     ~Piece() { LargeMemory<float>().deallocate(memory, size); }
   };
-  static thread_local Piece pieces[3];
+  static thread_local Piece pieces[4];
   Piece& piece = pieces[static_cast<int>(kind)];
   const size_t wanted = static_cast<size_t>(count);
   if (piece.size < wanted) {
