@@ -153,19 +153,19 @@ void filter_planes(const FilterPlane& p, int64_t planes, const float* x, const f
   phases_of(taps_y, p.pad_top, phases);
   F32 taps[kFilterTaps];
   for (int64_t t = 0; t < kFilterTaps; ++t) taps[t] = set_f32(taps_y[t]);
-  const int64_t count = p.up == 2 ? 2 : kFilterTaps;
+  const int64_t count = p.up == 2 ? 2 : kFilterTaps, in_height = p.in_width ? p.in_height : 0;
   for (int64_t plane = 0; plane < planes; ++plane, x += p.in_height * p.in_width) {
     int64_t made = 0;  // rows that were filtered or are not needed any more
     for (int64_t oy = 0; oy < p.out_height; ++oy, out += p.out_width) {
       const Phase& phase = phases[oy % 2];
       const int64_t first = p.up == 2 ? oy / 2 + phase.at : oy * p.down - p.pad_top;
       if (made < first) made = first;
-      for (; made < first + count && made < p.in_height; ++made)
+      for (; made < first + count && made < in_height; ++made)
         along_x.row(x + made * p.in_width, ring + made % kFilterTaps * p.row);
       const float* rows[kFilterTaps];
       for (int64_t k = 0; k < count; ++k) {
         const int64_t row = first + k;
-        rows[k] = row < 0 || row >= p.in_height ? zeros : ring + row % kFilterTaps * p.row;
+        rows[k] = row < 0 || row >= in_height ? zeros : ring + row % kFilterTaps * p.row;
       }
       if (collect && stream.count + p.out_width > p.row + kFilterStream) stream.flush(false);
       float* to = collect ? stream.held + stream.count : out;
