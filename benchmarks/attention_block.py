@@ -69,7 +69,9 @@ class AttentionBlock:
             lambda graph: lucid_graph.attention(lucid_graph.FusedPart(graph, self._tensors).part(_NAME), "x"),
         )
 
-    def portable(self) -> bytes:
+    forms = ("",)  # of the portable graph
+
+    def portable(self, _form: str = "") -> bytes:
         """Standard operators, as in the portable graph of the whole network: v is not made."""
         return self._model(
             "",

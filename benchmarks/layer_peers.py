@@ -6,6 +6,8 @@ noise gain and bias are constants.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import onnx
 from machine import cores
@@ -15,8 +17,20 @@ _OPSET, _IR_VERSION, _SLOPE = 17, 9, 0.2
 BATCHES = (1, 8, 32)
 
 
+def _correlated(x: np.ndarray, weight: np.ndarray, out: list[int]) -> np.ndarray:
+    """3 x 3 taps, one by one."""
+    rows, columns = out[1:]
+    return sum(
+        np.einsum("nihw,oi->nohw", x[:, :, r : r + rows, c : c + columns], weight[:, :, r, c], optimize=True)
+        for r in range(3)
+        for c in range(3)
+    )
+
+
 class Layer:
     """Numbers of a layer: ``batch`` samples and the constants."""
+
+    up = 1
 
     def __init__(self, inputs: int, outputs: int, size: int, batch: int = max(BATCHES)):
         random = np.random.default_rng(7)
@@ -24,26 +38,24 @@ class Layer:
         def draw(*shape):
             return random.standard_normal(shape, np.float32)
 
-        self.shapes = {"x": [inputs, size, size], "factors": [inputs], "noise": [1, size, size]}
+        self.shapes = {"x": [inputs, size, size], "factors": [inputs], "noise": [1, size * self.up, size * self.up]}
         self.feed = {name: draw(batch, *shape) for name, shape in self.shapes.items()}
         self.feed["factors"] = 1 + np.float32(0.5) * self.feed["factors"]
-        self.out = [outputs, size, size]
+        self.out = [outputs, size * self.up, size * self.up]
         self.constants = {"weight": draw(outputs, inputs, 3, 3), "gain": draw(outputs), "bias": draw(outputs)}
 
     def exact(self, count: int) -> np.ndarray:
-        """The result for the first ``count`` samples in float64, tap by tap."""
+        """The result for the first ``count`` samples in float64."""
         x, factors, noise = (np.float64(self.feed[name][:count]) for name in ("x", "factors", "noise"))
         weight, gain, bias = (np.float64(value) for value in self.constants.values())
-        x = np.pad(x * factors[:, :, None, None], ((0, 0), (0, 0), (1, 1), (1, 1)))
-        rows, columns = self.out[1:]
-        y = sum(
-            np.einsum("nihw,oi->nohw", x[:, :, r : r + rows, c : c + columns], weight[:, :, r, c], optimize=True)
-            for r in range(3)
-            for c in range(3)
-        )
+        y = self._sums(x * factors[:, :, None, None], weight)
         y /= np.sqrt(factors**2 @ (weight**2).sum((2, 3)).T + 1e-8)[:, :, None, None]
         y += noise * gain[:, None, None] + bias[:, None, None]
         return np.where(y < 0, _SLOPE * y, y)
+
+    def _sums(self, x: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """Of the scaled images, tap by tap."""
+        return _correlated(np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1))), weight, self.out)
 
     def _model(self, nodes: list, constants: dict, domains: list) -> bytes:
         def described(shapes):
@@ -57,11 +69,22 @@ class Layer:
     def fused(self) -> bytes:
         """The operator ModulatedConv2d."""
         inputs = ["x", "weight", "factors", "noise", "bias", "", "gain"]
-        how = {"padding": [1] * 4, "act": "lrelu", "alpha": _SLOPE, "gain": 1.0}
+        how = {"padding": [1] * 4, "act": "lrelu", "alpha": _SLOPE, "gain": 1.0, **self._fused_attributes}
+        constants = {**self.constants, **self._fused_constants}
+        inputs[5] = "".join(self._fused_constants)
         node = helper.make_node("ModulatedConv2d", inputs, ["y"], domain="dsb_fast", **how)
-        return self._model([node], self.constants, [("", _OPSET), ("dsb_fast", 1)])
+        return self._model([node], constants, [("", _OPSET), ("dsb_fast", 1)])
 
-    def portable(self) -> bytes:
+    _fused_attributes: ClassVar = {}
+    _fused_constants: ClassVar = {}
+
+    def _convolution(self, node, constants: dict, form: str) -> str:
+        """Nodes from ``scaled`` to the sums, whose name is returned."""
+        return node("Conv", ["scaled", "weight"], "sums", pads=[1] * 4)
+
+    forms = ("",)  # of the portable graph
+
+    def portable(self, form: str = "") -> bytes:
         """Standard operators, as in the portable graph of the whole network."""
         weight = self.constants["weight"]
         constants = {
@@ -78,8 +101,8 @@ class Layer:
             nodes.append(helper.make_node(kind, inputs, [output], **attributes))
             return output
 
-        scaled = node("Mul", ["x", node("Reshape", ["factors", "planes"], "styles")], "scaled")
-        sums = node("Conv", [scaled, "weight"], "sums", pads=[1] * 4)
+        node("Mul", ["x", node("Reshape", ["factors", "planes"], "styles")], "scaled")
+        sums = self._convolution(node, constants, form)
         squares = node("Mul", ["factors", "factors"], "squares")
         norm = node("Sqrt", [node("Gemm", [squares, "energies", "least"], "energy")], "norm")
         inverse = node("Reshape", [node("Reciprocal", [norm], "reciprocal"), "planes"], "inverse")
@@ -91,6 +114,52 @@ class Layer:
         return model
 
 
+class UpLayer(Layer):
+    """The same to twice the size, as NVIDIA's and rosinality's networks do it.
+
+    Zeros between the samples, the taps, then the filter [1, 3, 3, 1] along both axes.
+    """
+
+    up = 2
+    forms = ("transposed", "transposed, filter by axes", "four phases")
+    _taps = np.float32([1, 3, 3, 1]) / 8
+    _fused_attributes: ClassVar = {"up": 2, "flip_weight": 0}
+    _fused_constants: ClassVar = {"filter": _taps}
+
+    def _sums(self, x: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """The definition: filter first, on zeros and two around them, then the turned taps."""
+        n, channels, height, width = x.shape
+        big = np.zeros((n, channels, 2 * height + 5, 2 * width + 5))
+        big[:, :, 3 : 3 + 2 * height : 2, 3 : 3 + 2 * width : 2] = x
+        taps = 2 * np.float64(self._taps)
+        big = sum(taps[k] * big[:, :, k : k + 2 * height + 2] for k in range(4))
+        big = sum(taps[k] * big[:, :, :, k : k + 2 * width + 2] for k in range(4))
+        return _correlated(big, weight[:, :, ::-1, ::-1], self.out)
+
+    def _convolution(self, node, constants: dict, form: str) -> str:
+        weight, taps = constants.pop("weight"), 2 * self._taps
+        outputs = len(weight)
+        if form == "four phases":  # composed with the filter: 6 x 6 taps, of which an output meets 3 x 3
+            whole = np.zeros((*weight.shape[:2], 6, 6))
+            for r in range(4):
+                for c in range(4):
+                    turned = np.float64(weight)[:, :, ::-1, ::-1]
+                    whole[:, :, r : r + 3, c : c + 3] += np.float64(taps[r]) * taps[c] * turned
+            phases = [whole[:, :, 1 - r :: 2, 1 - c :: 2] for r in range(2) for c in range(2)]
+            constants["phases"] = np.float32(np.concatenate(phases))
+            low = node("Conv", ["scaled", "phases"], "low", pads=[1] * 4)
+            return node("DepthToSpace", [low], "sums", blocksize=2, mode="DCR")
+        constants["turned"] = weight.transpose(1, 0, 2, 3)
+        rows = node("ConvTranspose", ["scaled", "turned"], "transposed", strides=[2, 2])
+        if form == "transposed":
+            constants["filter"] = np.tile(np.outer(taps, taps), (outputs, 1, 1, 1))
+            return node("Conv", [rows, "filter"], "sums", pads=[1] * 4, group=outputs)
+        constants["across"] = np.tile(taps[None, :], (outputs, 1, 1, 1))
+        constants["down"] = np.tile(taps[:, None], (outputs, 1, 1, 1))
+        rows = node("Conv", [rows, "across"], "filtered", pads=[0, 1, 0, 1], group=outputs)
+        return node("Conv", [rows, "down"], "sums", pads=[1, 0, 1, 0], group=outputs)
+
+
 def _parts(layer: Layer, batch: int) -> list[dict[str, np.ndarray]]:
     """The layer's samples, batch by batch."""
     return [{k: v[b : b + batch] for k, v in layer.feed.items()} for b in range(0, len(layer.feed["x"]), batch)]
@@ -99,7 +168,7 @@ def _parts(layer: Layer, batch: int) -> list[dict[str, np.ndarray]]:
 class OnnxRuntime:
     """A session over all cores."""
 
-    def __init__(self, layer: Layer, graph: bytes, batch: int, library: str | None = None):
+    def __init__(self, layer: Layer, graph: bytes, batch: int, library: str | None = None, form: str = ""):
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -109,7 +178,7 @@ class OnnxRuntime:
         self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         self._out = onnxruntime.OrtValue.ortvalue_from_shape_and_type([batch, *layer.out], np.float32)
         self._bound = [self._binding(part) for part in _parts(layer, batch)]
-        self._batch, self.setting = batch, f"batch {batch}"
+        self._batch, self.setting = batch, f"batch {batch}" + (form and f", {form}")
 
     def _binding(self, part: dict[str, np.ndarray]):
         """The inputs where they are, the output where it was before: a run copies and allocates nothing."""
@@ -132,7 +201,7 @@ class OnnxRuntime:
 class OpenVino:
     """A static batch; requests one by one over all cores, or as many at a time as the throughput hint asks for."""
 
-    def __init__(self, layer: Layer, graph: bytes, batch: int, hint: str):
+    def __init__(self, layer: Layer, graph: bytes, batch: int, hint: str, form: str = ""):
         import openvino
 
         core = openvino.Core()
@@ -143,7 +212,7 @@ class OpenVino:
         self._queue = openvino.AsyncInferQueue(self._model) if hint == "THROUGHPUT" else None
         self._request = self._model.create_infer_request()
         self._parts, self._batch = _parts(layer, batch), batch
-        self.setting = f"{hint}, batch {batch}"
+        self.setting = f"{hint}, batch {batch}" + (form and f", {form}")
 
     def result(self) -> np.ndarray:
         """The first batch's."""

@@ -25,6 +25,7 @@ set(DSB_KERNEL_SOURCES
   csrc/kernels/conv2d.cc
   csrc/kernels/conv2d_bf16.cc
   csrc/kernels/direct2d.cc
+  csrc/kernels/filter_planes.cc
   csrc/kernels/grey_levels.cc
   csrc/kernels/instance_norm.cc
   csrc/kernels/matmul.cc
@@ -32,6 +33,7 @@ set(DSB_KERNEL_SOURCES
   csrc/kernels/neighbours2d.cc
   csrc/kernels/panel_product.cc
   csrc/kernels/philox.cc
+  csrc/kernels/phases.cc
   csrc/kernels/product.cc
   csrc/kernels/softmax.cc
   csrc/kernels/table.cc

@@ -35,6 +35,8 @@ for h, w in ((1, 1), (2, 7), (5, 8), (9, 15), (16, 17), (31, 33), (64, 65), (3, 
     for up, down in ((1, 1), (2, 1), (1, 2)):
         how = dict(up=up, down=down, padding=2, resample_filter=f)
         digest.update(ops.modulated_conv2d(x, array(7, 5, 3, 3), array(3, 5), **how))
+    how = dict(up=2, padding=1, resample_filter=f, flip_weight=False, act="lrelu", bias=array(35))
+    digest.update(ops.modulated_conv2d(array(2, 19, h, w), array(35, 19, 3, 3), array(2, 19), impl="native", **how))
 tail = dict(noise_gain=array(40), bias=array(40), style_offset=1, act="lrelu", gain=1.25, clamp=3)
 for size in (1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 33, 70):
     for wide, kernel in ((3, 3), (16, 3), (37, 3), (37, 1), (5, 4)):

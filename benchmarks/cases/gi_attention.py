@@ -27,4 +27,5 @@ def comparisons(count: int | None) -> Iterator[tuple[str, Comparison]]:
             peers = [layer_peers.OpenVino(block, published, *setting) for setting in settings]
             return {f"{BASELINE}, as published": peers}
 
-        yield f"{channels} channels at {size} x {size}", compared(block, count, as_published)
+        label = f"{channels} channels at {size} x {size}"
+        yield label, compared(block, layer_peers.BATCHES, count or 128, as_published)

@@ -18,22 +18,28 @@ COUNT = "images an alternative makes in a round (128; rounded up to whole batche
 SHAPES = Path(__file__).parent.parent / "shapes" / "gi_layers.json"
 TOLERANCE = 2e-5  # relative L2
 BASELINE = "OpenVINO f32"
-_BLOCK = max(layer_peers.BATCHES)
 
 
-def _contenders(layer, missing: dict[str, str]) -> dict[str, list]:
+def _contenders(layer, batches: tuple[int, ...], missing: dict[str, str]) -> dict[str, list]:
     """Every peer with its settings to choose from."""
     if find_spec("openvino") is None:
         raise Missing(f"{BASELINE}: openvino is not installed; pip install '.[bench]'")
-    portable, batches = layer.portable(), layer_peers.BATCHES
+    portable = {form: layer.portable(form) for form in layer.forms}
     found = {
         "dsb_fast": [layer_peers.OnnxRuntime(layer, layer.fused(), b, str(ops.library_path())) for b in batches],
-        BASELINE: [layer_peers.OpenVino(layer, portable, b, h) for h in ("LATENCY", "THROUGHPUT") for b in batches],
+        BASELINE: [
+            layer_peers.OpenVino(layer, graph, b, hint, form)
+            for form, graph in portable.items()
+            for hint in ("LATENCY", "THROUGHPUT")
+            for b in batches
+        ],
     }
     if find_spec("onnxruntime") is None:
         missing["ONNX Runtime"] = "onnxruntime is not installed; pip install '.[cpu]'"
     else:
-        found["ONNX Runtime"] = [layer_peers.OnnxRuntime(layer, portable, b) for b in batches]
+        found["ONNX Runtime"] = [
+            layer_peers.OnnxRuntime(layer, graph, b, form=form) for form, graph in portable.items() for b in batches
+        ]
     return found
 
 
@@ -48,21 +54,30 @@ def _check(layer, contenders: dict[str, list]) -> str:
     return "relative L2 from float64: " + ", ".join(said)
 
 
-def compared(layer, count: int | None, more: Callable[[], dict[str, list]] = dict) -> Comparison:
+def compared(
+    layer, batches: tuple[int, ...], count: int, more: Callable[[], dict[str, list]] = dict
+) -> Comparison:
     """dsb_fast's operators for ``layer`` beside the others, in each one's best setting; ``more`` makes other peers."""
-    count = -(-(count or 128) // _BLOCK) * _BLOCK
+    block = max(batches)
+    count = -(-count // block) * block
     missing: dict[str, str] = {}
-    contenders = _contenders(layer, missing) | more()
+    contenders = _contenders(layer, batches, missing) | more()
     checked = _check(layer, contenders)
     alternatives = []
     for name, peers in contenders.items():
-        peer = fastest(peers, _BLOCK)
+        peer = fastest(peers, block)
         alternatives.append(Alternative(name, lambda peer=peer: peer.run(count), count, setting=peer.setting))
     return Comparison("images/s", BASELINE, alternatives, checked, missing)
 
 
-def comparisons(count: int | None) -> Iterator[tuple[str, Comparison]]:
+def compare(kind: type, shapes: Path, batches: tuple[int, ...], count: int) -> Iterator[tuple[str, Comparison]]:
     """A layer at a time, its name first; every peer's best setting."""
-    for shape in json.loads(SHAPES.read_text()):
-        layer = layer_peers.Layer(shape["in"], shape["out"], shape["size"])
-        yield "{in} to {out} channels at {size} x {size}".format(**shape), compared(layer, count)
+    for shape in json.loads(shapes.read_text()):
+        layer = kind(shape["in"], shape["out"], shape["size"], max(batches))
+        label = "{in} to {out} channels at {size} x {size}".format(**shape)
+        yield label, compared(layer, batches, count)
+
+
+def comparisons(count: int | None) -> Iterator[tuple[str, Comparison]]:
+    """The network's layers."""
+    return compare(layer_peers.Layer, SHAPES, layer_peers.BATCHES, count or 128)

@@ -13,6 +13,8 @@ bool microvolt(const float* signal, size_t count, float scale, int16_t* out);
 bool microvolt_lanes(const float* signal, int64_t length, float scale, int64_t samples, int64_t out_sample,
                      int16_t* out);
 void upfirdn2d(const UpfirdnPlane& plane, const float* x, const float* taps, float gain, float* out);
+void filter_planes(const FilterPlane& plane, int64_t planes, const float* x, const float* taps_x, const float* taps_y,
+                   float gain, bool past_cache, float* memory, float* out);
 void bias_act(const float* x, size_t count, const float* bias, size_t bias_step, const ActivationOptions& options,
               float* out);
 void conv2d(const ConvPlane& plane, const float* x, const float* weight, float* out);
@@ -23,6 +25,9 @@ void winograd_forward(const WinogradForward& winograd, const float* x, const flo
 void winograd_product(const WinogradProduct& product, const float* v, const float* weight, float* out);
 void winograd_inverse(const WinogradInverse& winograd, const ConvEpilogue& epilogue, const float* m, float* strip,
                       float* out);
+void phase_forward(const PhaseTiles& tiles, const float* x, const float* factors, float* strip, float* v);
+void phase_inverse(const PhaseTiles& tiles, const float* m, int64_t pitch, float* out);
+void phase_filter(const PhaseFilter& filter, const ConvEpilogue& epilogue, const float* x, float* strip, float* out);
 void product_lanes(const Product& product, const float* v, const float* weight, float* out);
 void product_channels(const Product& product, const float* v, const float* weight, float* out);
 void toom_forward(const ToomForward& toom, const float* x, float* v);

@@ -27,6 +27,18 @@ struct UpfirdnPlane {
   int64_t taps_height, taps_width;
 };
 
+// One plane of a separable filter of kFilterTaps taps along each axis, as a correlation: along x, then along y, as two
+// calls of upfirdn2d would. up and down are 1 or 2, not both 2.
+constexpr int64_t kFilterTaps = 4;
+struct FilterPlane {
+  int64_t in_height, in_width, out_height, out_width;
+  int64_t up, down;
+  int64_t pad_top, pad_left;
+  int64_t row;  // floats from a filtered row to the next, at least out_width as a multiple of 32
+};
+// filter_planes collects at least so many results before it writes them around the caches.
+constexpr int64_t kFilterStream = 2048;
+
 enum class Activation { linear, relu, lrelu, tanh, sigmoid, elu, selu, softplus, swish, gelu };
 
 struct ActivationOptions {
@@ -143,6 +155,29 @@ struct ConvEpilogue {
   ActivationOptions activation;
 };
 
+// Up-sampling convolutions: zeros between samples, 3 x 3 taps, a filter of kFilterTaps along both axes. Results before
+// the filter come from tiles of 3 x 3 samples; what is multiplied is told apart by the weight it meets, kPhaseWeights:
+// [one of four points or the middle tap, down][the same across]. Distances are in floats.
+constexpr int64_t kPhaseTile = 3, kPhaseSide = 5, kPhaseWeights = kPhaseSide * kPhaseSide;
+struct PhaseTiles {
+  int64_t channels, channel;           // how many, and from one plane of the image to the next
+  int64_t height, width;               // of the image
+  int64_t row, column, rows, columns;  // tiles; the first one's first sample is at -1
+  // Of every weight the place of these tiles' first value or sum; those of a weight are `step` apart: a tile's after
+  // the other where it is a point along both axes, in C order, and where it is the middle tap along one or both, as
+  // many along it as there are samples for these tiles.
+  int64_t at[kPhaseWeights];
+  int64_t step;
+  int64_t block[4];  // of the values, to the next kChannelBlock channels, for [middle tap down][across]
+};
+// The filter: rows of results, of the channels of one block, each from four rows `pitch` apart.
+struct PhaseFilter {
+  float taps_y[kFilterTaps], taps_x[kFilterTaps];  // as a correlation
+  int64_t channels, plane;
+  int64_t row, rows, width;  // of the result
+  int64_t pitch;
+};
+
 // A product of matrices in C order, rows a_row, b_row and out_row floats apart.
 struct MatrixProduct {
   int64_t rows, columns, terms;
@@ -180,6 +215,10 @@ struct Kernels {
                           int16_t* out);
   // out = gain * filtered(x); taps are added row by row, left to right, into one accumulator an output.
   void (*upfirdn2d)(const UpfirdnPlane& plane, const float* x, const float* taps, float gain, float* out);
+  // The same bits for what FilterPlane can say, planes one after the other. `past_cache`: out is written around the
+  // caches. memory: kFilterTaps + 2 rows and kFilterStream + 16 floats.
+  void (*filter_planes)(const FilterPlane& plane, int64_t planes, const float* x, const float* taps_x,
+                        const float* taps_y, float gain, bool past_cache, float* memory, float* out);
   // out[e] = clamp(gain * activation(x[e] + bias[e * bias_step])); bias_step is 0 or 1. out may be x.
   void (*bias_act)(const float* x, size_t count, const float* bias, size_t bias_step, const ActivationOptions& options,
                    float* out);
@@ -200,6 +239,15 @@ struct Kernels {
   // strip: memory for the outputs of the larger of kStripTiles and `columns` tiles and one more, vectors.
   void (*winograd_inverse)(const WinogradInverse& winograd, const ConvEpilogue& epilogue, const float* m, float* strip,
                            float* out);
+  // x times `factors`, a number a channel (null: 1), to the points. strip: memory for four rows of `columns` tiles,
+  // vectors.
+  void (*phase_forward)(const PhaseTiles& tiles, const float* x, const float* factors, float* strip, float* v);
+  // Sums of kChannelBlock channels to six rows a tile, `pitch` apart, channels side by side.
+  void (*phase_inverse)(const PhaseTiles& tiles, const float* m, int64_t pitch, float* out);
+  // strip: memory for kStripTiles and two rows of `width` positions and kChannelBlock more, vectors. out and the
+  // epilogue begin with the block's first channel.
+  void (*phase_filter)(const PhaseFilter& filter, const ConvEpilogue& epilogue, const float* x, float* strip,
+                       float* out);
   // v and out in layout lanes: a weight is one number for all lanes. rows is at most kChannelBlock.
   void (*product_lanes)(const Product& product, const float* v, const float* weight, float* out);
   // v and out in layout channels: v[tile][k] is one number, kChannelBlock rows of the result lie side by side.

@@ -1,13 +1,11 @@
 // Transforms of the Winograd convolutions F(2x2,3x3) and F(4x4,3x3), vectors over channels; docs/image-kernels.md
-// derives them. Images come and go with their channels apart: a strip of some rows has them side by side.
+// derives them.
 #include "kernels/declarations.h"
-#include "kernels/lane_activation.h"
+#include "kernels/strips.h"
 
 namespace dsb {
 namespace DSB_VARIANT {
 namespace {
-
-constexpr int64_t kWidth = static_cast<int64_t>(kFloatLanes);
 
 inline F32 plus_times(F32 c, float factor, F32 a) { return madd(set_f32(factor), a, c); }
 
@@ -52,54 +50,6 @@ inline void from_points(const F32* m, F32* y) {
 
 constexpr int64_t kAhead = 128;
 
-// One row of the image, columns [first, first + columns), as vectors over kWidth channels of which `channels` are
-// there; what lies outside the image is 0.
-inline void gather_row(const WinogradForward& f, const float* x, int64_t channels, int64_t row, int64_t first,
-                       int64_t columns, const float* factors, float* to) {
-  const F32 zero = set_f32(0.0f);
-  if (row < 0 || row >= f.height) {
-    for (int64_t c = 0; c < columns; ++c) store_f32(zero, to + c * kWidth);
-    return;
-  }
-  x += row * f.width;
-  const int64_t begin = first < 0 ? -first : 0, end = f.width - first < columns ? f.width - first : columns;
-  for (int64_t c = 0; c < begin && c < columns; ++c) store_f32(zero, to + c * kWidth);
-  for (int64_t c = end > begin ? end : begin; c < columns; ++c) store_f32(zero, to + c * kWidth);
-  const int64_t ahead = f.width > kAhead ? f.width : kAhead;  // too many planes for the processor to follow
-  F32 factor = zero;
-  if (factors) factor = channels < kWidth ? load_first(factors, channels) : load_f32(factors);
-  for (int64_t c = begin; c < end; c += kWidth) {
-    const float* from = x + first + c;
-    const int64_t count = end - c;
-    F32 square[kFloatLanes];
-    if (channels >= kWidth && count >= kWidth) {
-#pragma GCC unroll 16
-      for (int64_t k = 0; k < kWidth; ++k) __builtin_prefetch(from + k * f.channel + ahead);
-#pragma GCC unroll 16
-      for (int64_t k = 0; k < kWidth; ++k) square[k] = load_f32(from + k * f.channel);
-    } else {
-      for (int64_t k = 0; k < kWidth; ++k) {
-        if (k >= channels)
-          square[k] = zero;
-        else
-          square[k] = count >= kWidth ? load_f32(from + k * f.channel) : load_first(from + k * f.channel, count);
-      }
-    }
-    transpose_f32(square);
-    if (factors) {
-#pragma GCC unroll 16
-      for (int64_t k = 0; k < kWidth; ++k) square[k] = mul(square[k], factor);
-    }
-    float* vectors = to + c * kWidth;
-    if (count >= kWidth) {
-#pragma GCC unroll 16
-      for (int64_t k = 0; k < kWidth; ++k) store_f32(square[k], vectors + k * kWidth);
-    } else {
-      for (int64_t k = 0; k < count; ++k) store_f32(square[k], vectors + k * kWidth);
-    }
-  }
-}
-
 // A row of tiles from the S + 2 rows of the strip.
 template <int S>
 inline void forward_row(const float* const* rows, int64_t tiles, int64_t v_point, float* v) {
@@ -143,81 +93,10 @@ void forward(const WinogradForward& f, const float* x, const float* factors, flo
       const float* rows[N];
       for (; gathered < tile_row * S + N; ++gathered)
         gather_row(f, from, f.channels - c, f.top + gathered, f.left, columns, factors ? factors + c : nullptr,
-                   strip + gathered % N * pitch);
+                   f.width > kAhead ? f.width : kAhead, strip + gathered % N * pitch);
       for (int k = 0; k < N; ++k) rows[k] = strip + (tile_row * S + k) % N * pitch;
       forward_row<S>(rows, f.columns, f.v_point, to + tile_row * f.columns * kChannelBlock);
     }
-  }
-}
-
-// What is done to a channel's sums at `count` neighbouring positions, at most a vector of them.
-struct Finish {
-  const ConvEpilogue& e;
-  bool in_lanes;  // the activation is one that is taken here, not by bias_act
-  F32 slope, gain, least, most;
-
-  explicit Finish(const ConvEpilogue& given) : e(given) {
-    const ActivationOptions& a = e.activation;
-    in_lanes = a.kind == Activation::linear || a.kind == Activation::relu || a.kind == Activation::lrelu;
-    slope = set_f32(a.kind == Activation::lrelu ? a.alpha : 0.0f), gain = set_f32(a.gain);
-    most = set_f32(a.clamp), least = set_f32(-a.clamp);
-  }
-
-  F32 operator()(F32 y, int64_t channel, const F32* noise) const {
-    const F32 factor = set_f32(e.factor ? e.factor[channel] : 1.0f);
-    if (noise)
-      y = madd(y, factor, e.noise_gain ? mul(*noise, set_f32(e.noise_gain[channel])) : *noise);
-    else
-      y = mul(y, factor);
-    if (!in_lanes) return y;
-    y = add(y, set_f32(e.bias ? e.bias[channel] : 0.0f));
-    if (e.activation.kind == Activation::relu) y = relu(y);
-    if (e.activation.kind == Activation::lrelu) y = lrelu(y, slope);
-    y = mul(y, gain);
-    if (e.activation.clamp >= 0.0f) {
-      y = choose_by_sign(sub(y, least), y, least);
-      y = choose_by_sign(sub(most, y), y, most);
-    }
-    return y;
-  }
-};
-
-inline F32 load_some(const float* p, int64_t count) { return count < kWidth ? load_first(p, count) : load_f32(p); }
-inline void store_some(F32 v, int64_t count, float* p) {
-  if (count < kWidth)
-    store_first(v, count, p);
-  else
-    store_f32(v, p);
-}
-
-// `count` neighbouring positions of a strip, `at` being the first one's place in every plane of the result.
-inline void scatter(const WinogradInverse& v, const Finish& finish, const float* strip, int64_t first_channel,
-                    int64_t channels, int64_t count, int64_t at, float* out) {
-  const ConvEpilogue& e = finish.e;
-  out += first_channel * v.plane + at;
-  const float* residual = e.residual ? e.residual + first_channel * v.plane + at : nullptr;
-  const bool early = residual && finish.in_lanes;
-  for (int64_t done = 0; done < count; done += kWidth) {
-    F32 square[kFloatLanes], noise = set_f32(0.0f);
-#pragma GCC unroll 16
-    for (int64_t k = 0; k < kWidth; ++k) square[k] = load_f32(strip + (done + k) * kWidth);
-    transpose_f32(square);
-    const int64_t left = count - done;
-    if (e.noise) noise = load_some(e.noise + at + done, left);
-#pragma GCC unroll 16
-    for (int64_t k = 0; k < kWidth; ++k) {
-      if (k >= channels) break;
-      F32 y = finish(square[k], first_channel + k, e.noise ? &noise : nullptr);
-      if (early) y = add(y, load_some(residual + k * v.plane + done, left));
-      store_some(y, left, out + k * v.plane + done);
-    }
-  }
-  if (finish.in_lanes) return;
-  const float none = 0.0f;
-  for (int64_t k = 0; k < channels && k < kWidth; ++k) {
-    float* y = out + k * v.plane;
-    bias_act(y, static_cast<size_t>(count), e.bias ? e.bias + first_channel + k : &none, 0, e.activation, y);
-    if (residual) scale_add(y, static_cast<size_t>(count), 1.0f, residual + k * v.plane, y);
   }
 }
 
@@ -263,11 +142,12 @@ void inverse(const WinogradInverse& v, const ConvEpilogue& epilogue, const float
       const int64_t top = v.top + begin * S;
       const int64_t rows = v.height - top < (end - begin) * S ? v.height - top : (end - begin) * S;
       if (columns == v.width) {  // whole rows follow one another in the result too
-        scatter(v, finish, strip, c, v.channels - c, rows * columns, top * v.width, out);
+        scatter(v.plane, finish, strip, c, v.channels - c, rows * columns, top * v.width, out);
         continue;
       }
       for (int64_t y = 0; y < rows; ++y)
-        scatter(v, finish, strip + y * columns * kWidth, c, v.channels - c, columns, (top + y) * v.width + v.left, out);
+        scatter(v.plane, finish, strip + y * columns * kWidth, c, v.channels - c, columns, (top + y) * v.width + v.left,
+                out);
     }
 }
 

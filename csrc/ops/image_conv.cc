@@ -16,6 +16,14 @@ constexpr double kTwo[] = {0.0, 1.0, -1.0}, kFour[] = {0.0, 0.75, -0.75, 1.5, -1
 // `lanes` filters side by side, three taps `step` apart, at the points, `out_step` apart; each divided by the product
 // of its point's distances from the others.
 void at_points(const double* taps, int64_t step, int64_t lanes, int64_t outputs, int64_t out_step, double* out) {
+  if (outputs == 3) {  // two taps at 0, 1, -1 and infinity; the middle one
+    for (int64_t k = 0; k < lanes; ++k) {
+      const double first = taps[k], second = taps[2 * step + k];
+      out[k] = first, out[out_step + k] = (first + second) / 2, out[2 * out_step + k] = (first - second) / 2;
+      out[3 * out_step + k] = second, out[4 * out_step + k] = taps[step + k];
+    }
+    return;
+  }
   const double* points = outputs == 2 ? kTwo : kFour;
   const int64_t finite = outputs + 1;
   for (int64_t p = 0; p < finite; ++p, out += out_step) {
@@ -161,7 +169,7 @@ const std::vector<double>& ConvWeights::energies(const float* weight) const {
 
 const WinogradWeights& ConvWeights::at_points(const float* weight, int64_t outputs, const Threads& threads) const {
   const std::lock_guard<std::mutex> lock(mutex_);
-  std::unique_ptr<WinogradWeights>& made = outputs == 2 ? two_ : four_;
+  std::unique_ptr<WinogradWeights>& made = outputs == 2 ? two_ : outputs == 3 ? three_ : four_;
   if (!made) made = std::make_unique<WinogradWeights>(weight, shape_, flip_, outputs, threads);
   return *made;
 }

@@ -35,7 +35,8 @@ struct ImageConv {
 // Side of a tile of outputs, 2 or 4; 0: direct.
 int64_t winograd_outputs(const Shape4& weight, int64_t out_height, int64_t out_width);
 
-// Weights of 3 x 3 taps at the (outputs + 2)^2 points, made in float64 in a fixed order and rounded once. In blocks of
+// Weights of 3 x 3 taps at the (outputs + 2)^2 points, made in float64 in a fixed order and rounded once; 3 outputs are
+// those of an up-sampling layer, kPhaseWeights (docs/image-kernels.md). In blocks of
 // kBlock output channels, the last one padded to a multiple of kChannelBlock: [block][point][in channel][out channel].
 class WinogradWeights {
  public:
@@ -67,7 +68,7 @@ class ConvWeights {
   bool flip_;
   mutable std::mutex mutex_;
   mutable std::vector<double> energies_;
-  mutable std::unique_ptr<WinogradWeights> two_, four_;
+  mutable std::unique_ptr<WinogradWeights> two_, three_, four_;
 };
 
 // 1 / sqrt of the energy of every modulated filter, [samples, padded out channels].
@@ -80,6 +81,11 @@ inline int64_t padded_channels(int64_t channels) {
 // `prepared` belongs to this weight.
 void image_conv(const ImageConv& conv, const float* weight, const ConvWeights& prepared, const Threads& threads);
 void winograd_conv(const ImageConv& conv, const WinogradWeights& weights, const Threads& threads);
+// 3 x 3 taps on an image of twice the size, with zeros between the samples and two around them, then the filters, four
+// taps each as a correlation that make up for the zeros: out_height and out_width are twice height and width, top and
+// left of no meaning. Memory does not grow with the image beyond rows of three tiles. weights: of 3 outputs.
+void phase_conv(const ImageConv& conv, const WinogradWeights& weights, const float* taps_x, const float* taps_y,
+                const Threads& threads);
 void direct_conv(const ImageConv& conv, const float* weight, const Threads& threads);
 
 }  // namespace dsb

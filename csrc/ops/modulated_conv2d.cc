@@ -164,6 +164,21 @@ void convolve_resampled(const float* x, const Shape4& shape, const float* weight
   }
 }
 
+// The filter's taps for the up-sampling layers of NVIDIA's and rosinality's networks: twice the size, 3 x 3 taps, four
+// along each axis.
+std::optional<AxisTaps> phase_taps(const ModulatedConv& conv) {
+  if (conv.up != 2 || conv.down != 1 || conv.weight.h != 3 || conv.weight.w != 3 || conv.left != 1 || conv.right != 1 ||
+      conv.top != 1 || conv.bottom != 1)
+    return std::nullopt;
+  auto taps = axis_taps(conv.filters);
+  if (!taps) return std::nullopt;
+  for (float* axis : {taps->x, taps->y}) {
+    std::reverse(axis, axis + kFilterTaps);
+    for (int64_t k = 0; k < kFilterTaps; ++k) axis[k] *= 2.0f;  // for the zeros along it
+  }
+  return taps;
+}
+
 }  // namespace
 
 Shape4 modulated_conv2d_shape(const Shape4& x, const ModulatedConv& conv) {
@@ -195,18 +210,20 @@ void modulated_conv2d(const float* x, const Shape4& shape, const float* weight, 
   image.weight = conv.weight, image.flip = !conv.flip_weight;
   image.out_height = plan.convolved.h, image.out_width = plan.convolved.w;
   image.epilogue.activation = {Activation::linear, 0.0f, 1.0f, -1.0f};
-  if (conv.up == 1) {  // padding only, if anything
+  const auto phases = phase_taps(conv);
+  if (phases || conv.up == 1) {  // padding only, if anything
     image.x = x, image.x_step = conv.x_per_sample ? shape.c * shape.h * shape.w : 0;
     image.styles = styles, image.style_step = style_step;
     image.height = shape.h, image.width = shape.w;
     image.top = plan.top, image.left = plan.left;
   }
-  if (conv.up == 1 && plan.after.empty()) {
+  if (phases || (conv.up == 1 && plan.after.empty())) {
     image.out = out;
     image.factors = factors.empty() ? nullptr : factors.data(), image.factor_step = padded_channels(conv.weight.n);
     image.noise_step = conv.noise_per_sample ? plan.result.h * plan.result.w : 0;
     image.epilogue = {nullptr, conv.noise, conv.noise_gain, conv.bias, conv.residual, conv.activation};
-    return image_conv(image, weight, prepared, threads);
+    if (!phases) return image_conv(image, weight, prepared, threads);
+    return phase_conv(image, prepared.at_points(weight, 3, threads), phases->x, phases->y, threads);
   }
   convolve_resampled(x, shape, weight, styles, style_step, factors, conv, plan, image, prepared, threads, out);
 }

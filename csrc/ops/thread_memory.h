@@ -7,7 +7,8 @@
 
 namespace dsb {
 
-enum class ThreadMemory { values, sums, strip, shared };  // shared: with the threads of a loop, by who starts it
+// shared: with the threads of a loop, by who starts it; kinds: how many there are.
+enum class ThreadMemory { values, sums, strip, rows, shared, kinds };
 
 // At least `count` floats of this thread, of undefined value; valid until it asks for more of the same kind.
 inline float* thread_memory(ThreadMemory kind, int64_t count) {
@@ -16,7 +17,7 @@ inline float* thread_memory(ThreadMemory kind, int64_t count) {
     size_t size = 0;
     ~Piece() { LargeMemory<float>().deallocate(memory, size); }
   };
-  static thread_local Piece pieces[4];
+  static thread_local Piece pieces[static_cast<int>(ThreadMemory::kinds)];
   Piece& piece = pieces[static_cast<int>(kind)];
   const size_t wanted = static_cast<size_t>(count);
   if (piece.size < wanted) {

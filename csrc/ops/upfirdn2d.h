@@ -1,10 +1,12 @@
 // Zero insertion, padding, FIR filter, decimation: NVIDIA StyleGAN2-ADA's upfirdn2d.
 #pragma once
 
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "core/threads.h"
+#include "kernels/kernels.h"
 #include "ops/tensor.h"
 
 namespace dsb {
@@ -14,6 +16,13 @@ struct Filter {
   const float* taps;
   int64_t height, width;
 };
+
+// The taps along both axes where there are kFilterTaps of them each: of a row and a column, or of a full filter that is
+// their product to the last bit, as [1, 3, 3, 1] with itself is.
+struct AxisTaps {
+  float x[kFilterTaps], y[kFilterTaps];
+};
+std::optional<AxisTaps> axis_taps(const std::vector<Filter>& filters);
 
 struct Resampling {
   int64_t up_x = 1, up_y = 1, down_x = 1, down_y = 1;
@@ -25,7 +34,8 @@ struct Resampling {
 // Shape of the result. Throws std::invalid_argument if there would be none.
 Shape4 upfirdn2d_shape(const Shape4& in, const Filter& filter, const Resampling& how);
 
-// out has upfirdn2d_shape(...).
+// out has upfirdn2d_shape(...). A filter with axis_taps, at twice, half or the same size, is applied along x, then
+// along y, each a sum of ascending taps; any other by rows.
 void upfirdn2d(const float* x, const Shape4& in, const Filter& filter, const Resampling& how, const Threads& threads,
                float* out);
 

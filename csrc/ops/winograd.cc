@@ -3,6 +3,7 @@
 
 #include "ops/dispatch.h"
 #include "ops/image_conv.h"
+#include "ops/tiles.h"
 #include "ops/thread_memory.h"
 #include "ops/work.h"
 
@@ -15,33 +16,6 @@ constexpr int64_t kSharedTiles = 128;       // whose values at the points are th
 constexpr int64_t kApart = 16;              // points a power of two apart would fall on the same lines of the cache
 constexpr int64_t kBlocksPerTask = 4;       // of output channels
 constexpr int64_t kChannelsPerTask = 64;    // of the transform
-
-// A rectangle of a sample's tiles; `tile` is the place of its first in the panel.
-struct Piece {
-  int64_t sample, row, column, rows, columns, tile;
-};
-struct Panel {
-  std::vector<Piece> pieces;
-  int64_t tiles = 0;
-};
-
-std::vector<Panel> cut(int64_t samples, int64_t rows, int64_t columns, int64_t most) {
-  std::vector<Panel> panels(1);
-  const auto add = [&](Piece piece) {
-    const int64_t tiles = piece.rows * piece.columns;
-    if (panels.back().tiles && panels.back().tiles + tiles > most) panels.emplace_back();
-    piece.tile = panels.back().tiles;
-    panels.back().pieces.push_back(piece);
-    panels.back().tiles += tiles;
-  };
-  const int64_t wide = divide_up(columns, divide_up(columns, most));
-  const int64_t high = divide_up(rows, divide_up(rows, std::max<int64_t>(1, most / wide)));
-  for (int64_t n = 0; n < samples; ++n)
-    for (int64_t row = 0; row < rows; row += high)
-      for (int64_t column = 0; column < columns; column += wide)
-        add({n, row, column, std::min(high, rows - row), std::min(wide, columns - column), 0});
-  return panels;
-}
 
 class Layer {
  public:

@@ -32,31 +32,18 @@ Resampling resampling_of(const std::vector<int64_t>& up, const std::vector<int64
   return how;
 }
 
-FloatArray bind_upfirdn2d(const FloatArray& x, const FloatArray& taps, const std::vector<int64_t>& up,
-                          const std::vector<int64_t>& down, const std::vector<int64_t>& padding, bool flip_filter,
-                          float gain, unsigned threads) {
-  const Shape4 shape = shape_of(x, "x");
-  const Resampling how = resampling_of(up, down, padding, flip_filter, gain);
-  const Filter filter = filter_of(taps);
-  FloatArray out = make(upfirdn2d_shape(shape, filter, how));
-  const float* from = x.data();
-  float* to = out.mutable_data();
-  py::gil_scoped_release release;
-  upfirdn2d(from, shape, filter, how, threads, to);
-  return out;
-}
-
 // Taps, up, down, padding and gain of each filter.
 using Step = std::tuple<FloatArray, std::vector<int64_t>, std::vector<int64_t>, std::vector<int64_t>, float>;
 
-BitsArray bind_upfirdn2d_bf16(const BitsArray& x, const std::vector<Step>& given, bool flip_filter, unsigned threads) {
+template <typename T>
+Array<T> bind_upfirdn2d(const Array<T>& x, const std::vector<Step>& given, bool flip_filter, unsigned threads) {
   FilterSteps steps;
   for (const auto& [taps, up, down, padding, gain] : given)
     steps.emplace_back(filter_of(taps), resampling_of(up, down, padding, flip_filter, gain));
   const Shape4 shape = shape_of(x, "x");
-  BitsArray out = make<bfloat16>(upfirdn2d_shape(shape, steps));
-  const bfloat16* from = x.data();
-  bfloat16* to = out.mutable_data();
+  Array<T> out = make<T>(upfirdn2d_shape(shape, steps));
+  const T* from = x.data();
+  T* to = out.mutable_data();
   py::gil_scoped_release release;
   upfirdn2d(from, shape, steps, threads, to);
   return out;
@@ -133,6 +120,10 @@ Array<T> bind_modulated_conv2d(const Array<T>& x, const Array<T>& weight, const 
 // The operators that are alike for float32 and for the bits of bfloat16 as uint16 (x, weight and the result).
 template <typename T>
 void bind_image_ops(py::module_& module, const std::string& suffix) {
+  module.def(
+      ("upfirdn2d" + suffix).c_str(), &bind_upfirdn2d<T>, py::arg("x").noconvert(), py::arg("steps"),
+      py::arg("flip_filter"), py::arg("threads"),
+      "x [N, C, H, W]; steps (taps float32 [h, w], up and down as x, y, padding as left, right, top, bottom, gain).");
   module.def(("bias_act" + suffix).c_str(), &bind_bias_act<T>, py::arg("x").noconvert(), py::arg("bias").noconvert(),
              py::arg("act"), py::arg("alpha"), py::arg("gain"), py::arg("clamp"), py::arg("threads"),
              "x [outer, channels, inner], bias float32; clamp below 0 for none.");
@@ -150,12 +141,6 @@ void bind_image_ops(py::module_& module, const std::string& suffix) {
 }  // namespace
 
 void bind_ops(py::module_& module) {
-  module.def("upfirdn2d", &bind_upfirdn2d, py::arg("x").noconvert(), py::arg("taps").noconvert(), py::arg("up"),
-             py::arg("down"), py::arg("padding"), py::arg("flip_filter"), py::arg("gain"), py::arg("threads"),
-             "x float32 [N, C, H, W], taps float32 [h, w]; up and down as x, y; padding as left, right, top, bottom.");
-  module.def("upfirdn2d_bf16", &bind_upfirdn2d_bf16, py::arg("x").noconvert(), py::arg("steps"), py::arg("flip_filter"),
-             py::arg("threads"),
-             "x the bits of bfloat16 as uint16 [N, C, H, W]; steps (taps, up, down, padding, gain).");
   module.def("round_bf16", &bind_round_bf16, py::arg("x").noconvert(), py::arg("threads"),
              "The bits of x, float32, rounded to bfloat16, as uint16.");
   bind_image_ops<float>(module, "");

@@ -94,6 +94,28 @@ inline __m256i first_lanes(int64_t count) {
 // The first `count` lanes, fewer than all; the rest of the memory is not touched, the rest of the lanes is 0.
 inline F32 load_first(const float* p, int64_t count) { return {_mm256_maskload_ps(p, first_lanes(count))}; }
 inline void store_first(F32 a, int64_t count, float* p) { _mm256_maskstore_ps(p, first_lanes(count), a.v); }
+// Lanes from `first` to `end`, of any value; the rest of the memory is not touched, the rest of the lanes is 0.
+inline F32 load_between(const float* p, int64_t first, int64_t end) {
+  const int low = static_cast<int>(first < 0 ? 0 : first > 8 ? 8 : first), high = end < 0 ? 0 : end > 8 ? 8 : end;
+  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  const __m256i below = _mm256_cmpgt_epi32(_mm256_set1_epi32(high), lane);
+  return {_mm256_maskload_ps(p, _mm256_andnot_si256(_mm256_cmpgt_epi32(_mm256_set1_epi32(low), lane), below))};
+}
+// (a0 b0 a1 b1 ...) as two vectors, and back.
+inline void interleave(F32 a, F32 b, F32* first, F32* second) {
+  const __m256 low = _mm256_unpacklo_ps(a.v, b.v), high = _mm256_unpackhi_ps(a.v, b.v);
+  first->v = _mm256_permute2f128_ps(low, high, 0x20);
+  second->v = _mm256_permute2f128_ps(low, high, 0x31);
+}
+inline void deinterleave(F32 a, F32 b, F32* even, F32* odd) {
+  const __m256d e = _mm256_castps_pd(_mm256_shuffle_ps(a.v, b.v, 0x88));
+  const __m256d o = _mm256_castps_pd(_mm256_shuffle_ps(a.v, b.v, 0xDD));
+  even->v = _mm256_castpd_ps(_mm256_permute4x64_pd(e, 0xD8));
+  odd->v = _mm256_castpd_ps(_mm256_permute4x64_pd(o, 0xD8));
+}
+// A whole vector, aligned, around the caches; a fence before anybody reads.
+inline void stream_f32(F32 a, float* p) { _mm256_stream_ps(p, a.v); }
+inline void stream_fence() { _mm_sfence(); }
 // A square of eight rows, in place.
 inline void transpose_f32(F32* square) {
   __m256 a[8], b[8];

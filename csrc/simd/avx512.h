@@ -90,6 +90,27 @@ inline F32 load_first(const float* p, int64_t count) {
 inline void store_first(F32 a, int64_t count, float* p) {
   _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << count) - 1u), a.v);
 }
+// Lanes from `first` to `end`, of any value; the rest of the memory is not touched, the rest of the lanes is 0.
+inline F32 load_between(const float* p, int64_t first, int64_t end) {
+  const int64_t low = first < 0 ? 0 : first > 16 ? 16 : first, high = end < 0 ? 0 : end > 16 ? 16 : end;
+  return {_mm512_maskz_loadu_ps(static_cast<__mmask16>(((1u << high) - 1u) & ~((1u << low) - 1u)), p)};
+}
+// (a0 b0 a1 b1 ...) as two vectors, and back.
+inline void interleave(F32 a, F32 b, F32* first, F32* second) {
+  const __m512i low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  const __m512i high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+  first->v = _mm512_permutex2var_ps(a.v, low, b.v);
+  second->v = _mm512_permutex2var_ps(a.v, high, b.v);
+}
+inline void deinterleave(F32 a, F32 b, F32* even, F32* odd) {
+  const __m512i e = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  const __m512i o = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+  even->v = _mm512_permutex2var_ps(a.v, e, b.v);
+  odd->v = _mm512_permutex2var_ps(a.v, o, b.v);
+}
+// A whole vector, aligned, around the caches; a fence before anybody reads.
+inline void stream_f32(F32 a, float* p) { _mm512_stream_ps(p, a.v); }
+inline void stream_fence() { _mm_sfence(); }
 // A square of sixteen rows, in place.
 inline void transpose_f32(F32* square) {
   __m512 a[16], b[16];

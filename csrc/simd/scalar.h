@@ -101,6 +101,20 @@ inline F32 square_root(F32 a) { return {__builtin_sqrtf(a.v)}; }
 // Fewer than all lanes: none here.
 inline F32 load_first(const float*, int64_t) { return {0.0f}; }
 inline void store_first(F32, int64_t, float*) {}
+// Lanes from `first` to `end`, of any value; the rest of the memory is not touched, the rest of the lanes is 0.
+inline F32 load_between(const float* p, int64_t first, int64_t end) { return {first <= 0 && end > 0 ? *p : 0.0f}; }
+// (a0 b0 a1 b1 ...) as two vectors, and back.
+inline void interleave(F32 a, F32 b, F32* first, F32* second) {
+  *first = a;
+  *second = b;
+}
+inline void deinterleave(F32 a, F32 b, F32* even, F32* odd) {
+  *even = a;
+  *odd = b;
+}
+// A whole vector, aligned, around the caches; a fence before anybody reads.
+inline void stream_f32(F32 a, float* p) { *p = a.v; }
+inline void stream_fence() {}
 inline void transpose_f32(F32*) {}                  // of one row
 constexpr int kMatmulRows = 4, kMatmulVectors = 2;  // of outputs that fit the registers
 constexpr int kTileGroup = 4;                       // beside two vectors of output channels

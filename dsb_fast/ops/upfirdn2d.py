@@ -92,9 +92,7 @@ def run(op: str, x, f, up, down, padding, flip_filter, gain, impl: str):
         if arguments.is_bfloat16(x):
             bits = arguments.as_bits(op, "x", x)
             return arguments.like_bits(_kernels.native.upfirdn2d_bf16(bits, calls, bool(flip_filter), 0), x)
-        y = arguments.as_array(op, "x", x)
-        for *call, factor in calls:
-            y = _kernels.native.upfirdn2d(y, *call, bool(flip_filter), factor, 0)
+        y = _kernels.native.upfirdn2d(arguments.as_array(op, "x", x), calls, bool(flip_filter), 0)
         return arguments.like(y, x)
     y = arguments.main_tensor(op, x)
     for taps, *how, factor in steps:

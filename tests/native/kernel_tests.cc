@@ -41,6 +41,7 @@ void run_bf16_tests();
 void run_image_conv_tests();
 void run_attention_tests();
 void run_layer_tests();
+void run_resampling_tests();
 void run_thread_tests();
 
 namespace {
@@ -144,6 +145,7 @@ int main() {
   run_image_conv_tests();
   run_attention_tests();
   run_layer_tests();
+  run_resampling_tests();
   run_thread_tests();
   std::printf("%s, %d failures\n", failures ? "FAILED" : "passed", failures);
   return failures ? EXIT_FAILURE : EXIT_SUCCESS;
