@@ -54,9 +54,7 @@ def _check(layer, contenders: dict[str, list]) -> str:
     return "relative L2 from float64: " + ", ".join(said)
 
 
-def compared(
-    layer, batches: tuple[int, ...], count: int, more: Callable[[], dict[str, list]] = dict
-) -> Comparison:
+def compared(layer, batches: tuple[int, ...], count: int, more: Callable[[], dict[str, list]] = dict) -> Comparison:
     """dsb_fast's operators for ``layer`` beside the others, in each one's best setting; ``more`` makes other peers."""
     block = max(batches)
     count = -(-count // block) * block
