@@ -23,6 +23,9 @@ void winograd_forward(const WinogradForward& winograd, const float* x, const flo
 void winograd_product(const WinogradProduct& product, const float* v, const float* weight, float* out);
 void winograd_inverse(const WinogradInverse& winograd, const ConvEpilogue& epilogue, const float* m, float* strip,
                       float* out);
+void winograd_forward_bf16(const WinogradForward& winograd, const float* x, const float* factors, float* strip,
+                           bfloat16* v);
+void winograd_product_bf16(const WinogradProduct& product, const bfloat16* v, const bfloat16_pair* weight, float* out);
 void product_lanes(const Product& product, const float* v, const float* weight, float* out);
 void product_channels(const Product& product, const float* v, const float* weight, float* out);
 void toom_forward(const ToomForward& toom, const float* x, float* v);

@@ -192,7 +192,7 @@ void modulated_conv2d(const float* x, const Shape4& shape, const float* weight, 
     factors = demodulation_factors(prepared.energies(weight), conv.weight, styles, style_step, shape.n, threads);
   ImageConv image = {};
   image.samples = shape.n, image.channels = shape.c;
-  image.weight = conv.weight, image.flip = !conv.flip_weight;
+  image.weight = conv.weight, image.flip = !conv.flip_weight, image.bfloat16 = conv.bfloat16_products;
   image.out_height = plan.convolved.h, image.out_width = plan.convolved.w;
   image.epilogue.activation = {Activation::linear, 0.0f, 1.0f, -1.0f};
   if (conv.up == 1) {  // padding only, if anything
