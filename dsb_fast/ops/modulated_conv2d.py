@@ -142,7 +142,8 @@ def modulated_conv2d(
 
     ``x``: float ``[N, I, H, W]``; ``weight``: ``[O, I, h, w]``; ``styles``: ``[N, I]``; ``noise``: ``[N, 1, H', W']``
     or ``[H', W']`` of the output's size; ``products="bfloat16"`` rounds what 3 x 3 taps multiply, at the points of the
-    Winograd algorithm (docs/image-kernels.md), and is of float32 images with ``impl="native"``; ``padding``: a number, [x, y] or [x before, x after, y before, y after];
+    Winograd algorithm (docs/image-kernels.md), and is of float32 images with ``impl="native"``;
+    ``padding``: a number, [x, y] or [x before, x after, y before, y after];
     ``flip_weight`` true is a correlation; ``noise_gain`` and ``bias``: ``[O]`` or None; ``residual``: as the result, or
     None. Returns ``[N, O, H', W']``.
     Raises InputError that names what does not fit. Matches StyleGAN2-ADA's modulated_conv2d, which has no keyword-only
