@@ -28,6 +28,9 @@ void winograd_inverse(const WinogradInverse& winograd, const ConvEpilogue& epilo
 void phase_forward(const PhaseTiles& tiles, const float* x, const float* factors, float* strip, float* v);
 void phase_inverse(const PhaseTiles& tiles, const float* m, int64_t pitch, float* out);
 void phase_filter(const PhaseFilter& filter, const ConvEpilogue& epilogue, const float* x, float* strip, float* out);
+void winograd_forward_bf16(const WinogradForward& winograd, const float* x, const float* factors, float* strip,
+                           bfloat16* v);
+void winograd_product_bf16(const WinogradProduct& product, const bfloat16* v, const bfloat16_pair* weight, float* out);
 void product_lanes(const Product& product, const float* v, const float* weight, float* out);
 void product_channels(const Product& product, const float* v, const float* weight, float* out);
 void toom_forward(const ToomForward& toom, const float* x, float* v);

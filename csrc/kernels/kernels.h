@@ -307,6 +307,12 @@ struct Kernels {
   // float32 accumulators, bias and activation; sums as conv2d_bf16.
   void (*conv1d_lanes_bf16)(const LaneConv& conv, const bfloat16_pair* x, const bfloat16_pair* packed,
                             const float* bias, float* out);
+  // As winograd_forward, values rounded; v_point and v_block count bfloat16.
+  void (*winograd_forward_bf16)(const WinogradForward& winograd, const float* x, const float* factors, float* strip,
+                                bfloat16* v);
+  // As winograd_product on pairs of input channels, weight[pair][row]; of a pair the second product is added first.
+  void (*winograd_product_bf16)(const WinogradProduct& product, const bfloat16* v, const bfloat16_pair* weight,
+                                float* out);
 };
 
 }  // namespace dsb

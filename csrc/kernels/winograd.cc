@@ -50,9 +50,12 @@ inline void from_points(const F32* m, F32* y) {
 
 constexpr int64_t kAhead = 128;
 
+inline void put(F32 value, float* to) { store_f32(value, to); }
+inline void put(F32 value, bfloat16* to) { store_bf16(value, to); }
+
 // A row of tiles from the S + 2 rows of the strip.
-template <int S>
-inline void forward_row(const float* const* rows, int64_t tiles, int64_t v_point, float* v) {
+template <int S, typename V>
+inline void forward_row(const float* const* rows, int64_t tiles, int64_t v_point, V* v) {
   constexpr int N = S + 2;
   F32 down[N][N];  // [column][point], each column transformed once
   const auto column = [&](int to, int64_t at) {
@@ -73,20 +76,20 @@ inline void forward_row(const float* const* rows, int64_t tiles, int64_t v_point
       for (int k = 0; k < N; ++k) x[k] = down[k][p];
       at_points<S>(x, out);
 #pragma GCC unroll 6
-      for (int q = 0; q < N; ++q) store_f32(out[q], v + (p * N + q) * v_point);
+      for (int q = 0; q < N; ++q) put(out[q], v + (p * N + q) * v_point);
     }
 #pragma GCC unroll 6
     for (int p = 0; p < N; ++p) down[0][p] = down[S][p], down[1][p] = down[S + 1][p];
   }
 }
 
-template <int S>
-void forward(const WinogradForward& f, const float* x, const float* factors, float* strip, float* v) {
+template <int S, typename V>
+void forward(const WinogradForward& f, const float* x, const float* factors, float* strip, V* v) {
   constexpr int N = S + 2;
   const int64_t columns = f.columns * S + 2, pitch = columns * kWidth;
   const int64_t padded = (f.channels + kChannelBlock - 1) / kChannelBlock * kChannelBlock;
   for (int64_t c = 0; c < padded; c += kWidth) {
-    float* to = v + c / kChannelBlock * f.v_block + c % kChannelBlock;
+    V* to = v + c / kChannelBlock * f.v_block + c % kChannelBlock;
     const float* from = x + c * f.channel;
     int64_t gathered = 0;  // rows; of each the last N stay, one place after the other in turn
     for (int64_t tile_row = 0; tile_row < f.rows; ++tile_row) {
@@ -154,6 +157,10 @@ void inverse(const WinogradInverse& v, const ConvEpilogue& epilogue, const float
 }  // namespace
 
 void winograd_forward(const WinogradForward& f, const float* x, const float* factors, float* strip, float* v) {
+  f.outputs == 2 ? forward<2>(f, x, factors, strip, v) : forward<4>(f, x, factors, strip, v);
+}
+
+void winograd_forward_bf16(const WinogradForward& f, const float* x, const float* factors, float* strip, bfloat16* v) {
   f.outputs == 2 ? forward<2>(f, x, factors, strip, v) : forward<4>(f, x, factors, strip, v);
 }
 

@@ -106,12 +106,12 @@ void point_conv(const ImageConv& conv, const float* weight, const Threads& threa
 
 }  // namespace
 
-int64_t winograd_outputs(const Shape4& weight, int64_t out_height, int64_t out_width) {
+int64_t winograd_outputs(const Shape4& weight, int64_t out_height, int64_t out_width, bool bfloat16) {
   if (weight.h != 3 || weight.w != 3) return 0;
-  return out_height * out_width >= 64 ? 4 : 2;
+  return out_height * out_width >= (bfloat16 ? 256 : 64) ? 4 : 2;
 }
 
-WinogradWeights::WinogradWeights(const float* weight, const Shape4& shape, bool flip, int64_t outputs,
+WinogradWeights::WinogradWeights(const float* weight, const Shape4& shape, bool flip, int64_t outputs, bool bfloat16,
                                  const Threads& threads)
     : outputs_(outputs), channels_(shape.c), padded_(padded_channels(shape.n)) {
   const int64_t side = outputs + 2;
@@ -138,6 +138,23 @@ WinogradWeights::WinogradWeights(const float* weight, const Shape4& shape, bool 
       }
     }
   });
+  if (bfloat16) round(threads);
+}
+
+void WinogradWeights::round(const Threads& threads) {
+  const Kernels& k = kernels();
+  const int64_t points = (outputs_ + 2) * (outputs_ + 2), pairs = divide_up(channels_, 2);
+  pairs_.resize(static_cast<size_t>(padded_ * pairs * points));
+  parallel_for(static_cast<uint64_t>(divide_up(padded_, kBlock)), threads, [&](uint64_t task) {
+    const int64_t block = static_cast<int64_t>(task), lanes = rows(block);
+    for (int64_t p = 0; p < points; ++p)
+      for (int64_t c = 0; c < channels_; c += 2) {
+        const float* first = at(block, p) + c * lanes;
+        bfloat16_pair* to = pairs_.data() + (pairs_at(block, p) - pairs_.data()) + c / 2 * lanes;
+        k.pair_bf16(first, c + 1 < channels_ ? first + lanes : nullptr, static_cast<size_t>(lanes), to);
+      }
+  });
+  LargeVector().swap(packed_);
 }
 
 int64_t WinogradWeights::rows(int64_t block) const { return std::min(kBlock, padded_ - block * kBlock); }
@@ -145,6 +162,11 @@ int64_t WinogradWeights::rows(int64_t block) const { return std::min(kBlock, pad
 const float* WinogradWeights::at(int64_t block, int64_t point) const {
   const int64_t side = outputs_ + 2;
   return packed_.data() + (block * kBlock * side * side + point * rows(block)) * channels_;
+}
+
+const bfloat16_pair* WinogradWeights::pairs_at(int64_t block, int64_t point) const {
+  const int64_t side = outputs_ + 2;
+  return pairs_.data() + (block * kBlock * side * side + point * rows(block)) * divide_up(channels_, 2);
 }
 
 const std::vector<double>& ConvWeights::energies(const float* weight) const {
@@ -167,10 +189,11 @@ const std::vector<double>& ConvWeights::energies(const float* weight) const {
   return energies_;
 }
 
-const WinogradWeights& ConvWeights::at_points(const float* weight, int64_t outputs, const Threads& threads) const {
+const WinogradWeights& ConvWeights::at_points(const float* weight, int64_t outputs, bool bfloat16,
+                                              const Threads& threads) const {
   const std::lock_guard<std::mutex> lock(mutex_);
-  std::unique_ptr<WinogradWeights>& made = outputs == 2 ? two_ : outputs == 3 ? three_ : four_;
-  if (!made) made = std::make_unique<WinogradWeights>(weight, shape_, flip_, outputs, threads);
+  std::unique_ptr<WinogradWeights>& made = at_points_[outputs - 2][bfloat16];
+  if (!made) made = std::make_unique<WinogradWeights>(weight, shape_, flip_, outputs, bfloat16, threads);
   return *made;
 }
 
@@ -222,9 +245,9 @@ void direct_conv(const ImageConv& conv, const float* weight, const Threads& thre
 }
 
 void image_conv(const ImageConv& conv, const float* weight, const ConvWeights& prepared, const Threads& threads) {
-  const int64_t outputs = winograd_outputs(conv.weight, conv.out_height, conv.out_width);
+  const int64_t outputs = winograd_outputs(conv.weight, conv.out_height, conv.out_width, conv.bfloat16);
   if (outputs == 0) return direct_conv(conv, weight, threads);
-  winograd_conv(conv, prepared.at_points(weight, outputs, threads), threads);
+  winograd_conv(conv, prepared.at_points(weight, outputs, conv.bfloat16, threads), threads);
 }
 
 }  // namespace dsb

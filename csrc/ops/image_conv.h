@@ -1,6 +1,7 @@
 // Convolutions of images, stride 1: what modulated_conv2d is made of. The algorithm is a function of the kernel's and
 // the result's height and width, and part of the arithmetic: Winograd F(4x4,3x3) for 3 x 3 taps and at least 64 outputs
-// a plane, F(2x2,3x3) for fewer, direct for any other kernel. docs/image-kernels.md has the reasons.
+// a plane, F(2x2,3x3) for fewer, direct for any other kernel; with bfloat16 products F(4x4,3x3) from 256 outputs on.
+// docs/image-kernels.md has the reasons.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +24,8 @@ struct ImageConv {
   int64_t style_step = 0;
   int64_t top = 0, left = 0;  // rows and columns of zeros before the image; negative: of the image that are left out
   Shape4 weight;
-  bool flip = false;  // a true convolution
+  bool flip = false;      // a true convolution
+  bool bfloat16 = false;  // 3 x 3 taps: values and weights at the points are rounded, products summed in float32
   int64_t out_height, out_width;
   float* out;
   const float* factors = nullptr;  // [samples, padded out channels], after the sums
@@ -33,24 +35,30 @@ struct ImageConv {
 };
 
 // Side of a tile of outputs, 2 or 4; 0: direct.
-int64_t winograd_outputs(const Shape4& weight, int64_t out_height, int64_t out_width);
+int64_t winograd_outputs(const Shape4& weight, int64_t out_height, int64_t out_width, bool bfloat16);
 
 // Weights of 3 x 3 taps at the (outputs + 2)^2 points, made in float64 in a fixed order and rounded once; 3 outputs are
 // those of an up-sampling layer, kPhaseWeights (docs/image-kernels.md). In blocks of
 // kBlock output channels, the last one padded to a multiple of kChannelBlock: [block][point][in channel][out channel].
+// For bfloat16 they are then rounded to it, [block][point][pair of in channels][out channel].
 class WinogradWeights {
  public:
   static constexpr int64_t kBlock = 32;
 
-  WinogradWeights(const float* weight, const Shape4& shape, bool flip, int64_t outputs, const Threads& threads);
+  WinogradWeights(const float* weight, const Shape4& shape, bool flip, int64_t outputs, bool bfloat16,
+                  const Threads& threads);
   int64_t outputs() const { return outputs_; }
   int64_t rows(int64_t block) const;
   const float* at(int64_t block, int64_t point) const;
-  int64_t bytes() const { return static_cast<int64_t>(packed_.size() * sizeof(float)); }
+  const bfloat16_pair* pairs_at(int64_t block, int64_t point) const;
+  int64_t bytes() const { return static_cast<int64_t>((packed_.size() + pairs_.size()) * sizeof(float)); }
 
  private:
+  void round(const Threads& threads);
+
   int64_t outputs_, channels_, padded_;
-  LargeVector packed_;
+  LargeVector packed_;  // one of the two
+  std::vector<bfloat16_pair, LargeMemory<bfloat16_pair>> pairs_;
 };
 
 // What follows from a weight alone, each made when it is first asked for; from any number of threads. All calls must
@@ -61,14 +69,14 @@ class ConvWeights {
   // Sums of squares of every filter, per input channel, in float64 and in the order of the weights: what demodulation
   // needs. [block of kChannelBlock output channels][in channel][output channel], padded with zeros.
   const std::vector<double>& energies(const float* weight) const;
-  const WinogradWeights& at_points(const float* weight, int64_t outputs, const Threads& threads) const;
+  const WinogradWeights& at_points(const float* weight, int64_t outputs, bool bfloat16, const Threads& threads) const;
 
  private:
   Shape4 shape_;
   bool flip_;
   mutable std::mutex mutex_;
   mutable std::vector<double> energies_;
-  mutable std::unique_ptr<WinogradWeights> two_, three_, four_;
+  mutable std::unique_ptr<WinogradWeights> at_points_[3][2];  // [outputs - 2][bfloat16]
 };
 
 // 1 / sqrt of the energy of every modulated filter, [samples, padded out channels].

@@ -165,10 +165,10 @@ void convolve_resampled(const float* x, const Shape4& shape, const float* weight
 }
 
 // The filter's taps for the up-sampling layers of NVIDIA's and rosinality's networks: twice the size, 3 x 3 taps, four
-// along each axis.
+// along each axis; with float32 products.
 std::optional<AxisTaps> phase_taps(const ModulatedConv& conv) {
   if (conv.up != 2 || conv.down != 1 || conv.weight.h != 3 || conv.weight.w != 3 || conv.left != 1 || conv.right != 1 ||
-      conv.top != 1 || conv.bottom != 1)
+      conv.top != 1 || conv.bottom != 1 || conv.bfloat16_products)
     return std::nullopt;
   auto taps = axis_taps(conv.filters);
   if (!taps) return std::nullopt;
@@ -207,7 +207,7 @@ void modulated_conv2d(const float* x, const Shape4& shape, const float* weight, 
     factors = demodulation_factors(prepared.energies(weight), conv.weight, styles, style_step, shape.n, threads);
   ImageConv image = {};
   image.samples = shape.n, image.channels = shape.c;
-  image.weight = conv.weight, image.flip = !conv.flip_weight;
+  image.weight = conv.weight, image.flip = !conv.flip_weight, image.bfloat16 = conv.bfloat16_products;
   image.out_height = plan.convolved.h, image.out_width = plan.convolved.w;
   image.epilogue.activation = {Activation::linear, 0.0f, 1.0f, -1.0f};
   const auto phases = phase_taps(conv);
@@ -223,7 +223,7 @@ void modulated_conv2d(const float* x, const Shape4& shape, const float* weight, 
     image.noise_step = conv.noise_per_sample ? plan.result.h * plan.result.w : 0;
     image.epilogue = {nullptr, conv.noise, conv.noise_gain, conv.bias, conv.residual, conv.activation};
     if (!phases) return image_conv(image, weight, prepared, threads);
-    return phase_conv(image, prepared.at_points(weight, 3, threads), phases->x, phases->y, threads);
+    return phase_conv(image, prepared.at_points(weight, 3, false, threads), phases->x, phases->y, threads);
   }
   convolve_resampled(x, shape, weight, styles, style_step, factors, conv, plan, image, prepared, threads, out);
 }

@@ -4,8 +4,8 @@
 
 #include "ops/dispatch.h"
 #include "ops/image_conv.h"
-#include "ops/tiles.h"
 #include "ops/thread_memory.h"
+#include "ops/tiles.h"
 
 namespace dsb {
 namespace {

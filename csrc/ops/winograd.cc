@@ -3,8 +3,8 @@
 
 #include "ops/dispatch.h"
 #include "ops/image_conv.h"
-#include "ops/tiles.h"
 #include "ops/thread_memory.h"
+#include "ops/tiles.h"
 #include "ops/work.h"
 
 namespace dsb {
@@ -29,9 +29,11 @@ class Layer {
 
   int64_t blocks_out() const { return blocks_out_; }
   int64_t tile_bytes() const {
-    return (points_ * blocks_in_ * kChannelBlock + m_tile_) * static_cast<int64_t>(sizeof(float));
+    return (points_ * blocks_in_ * kChannelBlock / (conv_.bfloat16 ? 2 : 1) + m_tile_) *
+           static_cast<int64_t>(sizeof(float));
   }
-  int64_t values(int64_t tiles) const { return points_ * v_point(tiles); }
+  // Floats whose memory the values of so many tiles take.
+  int64_t values(int64_t tiles) const { return points_ * v_point(tiles) / (conv_.bfloat16 ? 2 : 1); }
 
   // Channels [first, first + count), whole blocks, of one piece to the points.
   void forward(const Panel& panel, const Piece& piece, int64_t first, int64_t count, float* v) const {
@@ -45,9 +47,13 @@ class Layer {
     f.v_block = panel.tiles * kChannelBlock, f.v_point = v_point(panel.tiles);
     const float* styles = conv_.styles ? conv_.styles + piece.sample * conv_.style_step + first : nullptr;
     const int64_t strip = (side_ + 2) * (piece.columns * side_ + 2) * kChannelBlock;
-    k_.winograd_forward(f, conv_.x + piece.sample * conv_.x_step + first * area, styles,
-                        thread_memory(ThreadMemory::strip, strip),
-                        v + first / kChannelBlock * f.v_block + piece.tile * kChannelBlock);
+    const float* x = conv_.x + piece.sample * conv_.x_step + first * area;
+    const int64_t place = first / kChannelBlock * f.v_block + piece.tile * kChannelBlock;
+    float* rows = thread_memory(ThreadMemory::strip, strip);
+    if (conv_.bfloat16)
+      k_.winograd_forward_bf16(f, x, styles, rows, reinterpret_cast<bfloat16*>(v) + place);
+    else
+      k_.winograd_forward(f, x, styles, rows, v + place);
   }
 
   // Blocks [first, end) of output channels, at all of the panel's tiles: point by point, so that the values at a point
@@ -61,15 +67,21 @@ class Layer {
     for (int64_t p = 0; p < points_; ++p)
       for (int64_t b = first; b < end; ++b) {
         product.rows = weights_.rows(b);
-        k_.winograd_product(product, v + p * v_point(panel.tiles), weights_.at(b, p),
-                            m + (b - first) * block_sums + p * sums_row_);
+        float* to = m + (b - first) * block_sums + p * sums_row_;
+        const int64_t place = p * v_point(panel.tiles);
+        if (conv_.bfloat16)
+          k_.winograd_product_bf16(product, reinterpret_cast<const bfloat16*>(v) + place, weights_.pairs_at(b, p), to);
+        else
+          k_.winograd_product(product, v + place, weights_.at(b, p), to);
       }
     for (int64_t b = first; b < end; ++b)
       for (const Piece& piece : panel.pieces) inverse(piece, b * WinogradWeights::kBlock, m + (b - first) * block_sums);
   }
 
  private:
-  int64_t v_point(int64_t tiles) const { return blocks_in_ * tiles * kChannelBlock + kApart; }
+  int64_t v_point(int64_t tiles) const {
+    return blocks_in_ * tiles * kChannelBlock + (conv_.bfloat16 ? 2 : 1) * kApart;
+  }
 
   void inverse(const Piece& piece, int64_t o, const float* m) const {
     const int64_t area = conv_.out_height * conv_.out_width, sample = piece.sample * conv_.weight.n * area + o * area;

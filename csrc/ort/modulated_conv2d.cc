@@ -4,8 +4,8 @@
 // 1, H', W'] or [H', W'], bias [O], filter (of the resampling, as setup_filter makes it; constant), noise_gain [O]
 // (multiplied into the noise), residual [N, O, H', W'] (added last). All samples share an x or styles of one.
 // Attributes, all optional: up, down (1); padding [left, right, top, bottom] on the enlarged image (0); demodulate (1);
-// flip_weight (1, a correlation); style_offset (0.0, added to the styles); act, alpha, gain, clamp as BiasAct. Output:
-// y [N, O, H', W'].
+// flip_weight (1, a correlation); style_offset (0.0, added to the styles); act, alpha, gain, clamp as BiasAct;
+// products, of 3 x 3 taps, "float32" (default) or "bfloat16". Output: y [N, O, H', W'].
 #include "ops/modulated_conv2d.h"
 
 #include <memory>
@@ -42,6 +42,10 @@ class ModulatedConv2d {
     conv_.flip_weight = attributes.flag("flip_weight", true);
     conv_.style_offset = attributes.number("style_offset", 0.0f);
     conv_.activation = attributes.activation();
+    const std::string products = attributes.text("products", "float32");
+    if (products != "float32" && products != "bfloat16")
+      refuse("attribute products is \"" + products + "\"; it is \"float32\" or \"bfloat16\"");
+    conv_.bfloat16_products = products == "bfloat16";
 
     const auto weight = constant_input(info, kName, 1, "weight");
     if (!weight) refuse("weight is missing");

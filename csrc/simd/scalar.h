@@ -137,6 +137,13 @@ inline F32 dot_pairs(Pairs a, Pairs b, F32 sum) {
   const float second = madd(float_of_bits(a.v & upper), float_of_bits(b.v & upper), sum.v);
   return {madd(float_of_bits(a.v << 16), float_of_bits(b.v << 16), second)};
 }
+// Rounded to nearest, ties to even; not a number becomes the quiet one of its sign.
+inline void store_bf16(F32 a, uint16_t* p) {
+  uint32_t bits;
+  __builtin_memcpy(&bits, &a.v, sizeof bits);
+  const uint32_t nearest = (bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16, quiet = (bits >> 16 & 0x8000u) | 0x7FC0u;
+  *p = static_cast<uint16_t>(a.v == a.v ? nearest : quiet);
+}
 constexpr int kPositionTile = 2;  // bfloat16: positions whose accumulators fit the registers beside four channels
 constexpr int kRegisters = 16, kTilesInRegisters = 2;
 inline bool store_microvolt(F32 signal, float scale, int16_t* out) {

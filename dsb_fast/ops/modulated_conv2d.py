@@ -127,6 +127,7 @@ def modulated_conv2d(
     clamp=None,
     style_offset=0.0,
     residual=None,
+    products="float32",
     impl="auto",
 ):
     """A convolution whose weights are scaled by a style per sample and input channel.
@@ -140,7 +141,9 @@ def modulated_conv2d(
     last. The factor of an input channel is ``styles + style_offset`` (stylegan2-pytorch has an offset of 1).
 
     ``x``: float ``[N, I, H, W]``; ``weight``: ``[O, I, h, w]``; ``styles``: ``[N, I]``; ``noise``: ``[N, 1, H', W']``
-    or ``[H', W']`` of the output's size; ``padding``: a number, [x, y] or [x before, x after, y before, y after];
+    or ``[H', W']`` of the output's size; ``products="bfloat16"`` rounds what 3 x 3 taps multiply, at the points of the
+    Winograd algorithm (docs/image-kernels.md), and is of float32 images with ``impl="native"``;
+    ``padding``: a number, [x, y] or [x before, x after, y before, y after];
     ``flip_weight`` true is a correlation; ``noise_gain`` and ``bias``: ``[O]`` or None; ``residual``: as the result, or
     None. Returns ``[N, O, H', W']``.
     Raises InputError that names what does not fit. Matches StyleGAN2-ADA's modulated_conv2d, which has no keyword-only
@@ -164,7 +167,12 @@ def modulated_conv2d(
     _check_epilogue(op, result, noise, residual, noise_gain=noise_gain, bias=bias)
     steps = resample._filter_steps(op, resample_filter)
     bf16 = arguments.is_bfloat16(x)
-    if arguments.choose(op, impl, x, bfloat16=True) == "native":
+    if products not in ("float32", "bfloat16"):
+        raise InputError(f'{op}: products is {products!r}, needs "float32" or "bfloat16"')
+    if products == "bfloat16" and (bf16 or impl == "torch"):
+        what = "x is bfloat16 already" if bf16 else 'impl is "torch"'
+        raise InputError(f'{op}: products is "bfloat16" and {what}; it needs float32 images and impl="native"')
+    if arguments.choose(op, "native" if products == "bfloat16" else impl, x, bfloat16=True) == "native":
         convert = arguments.as_bits if bf16 else arguments.as_array
         arrays = [convert(op, name, v) for name, v in (("x", x), ("weight", weight))]
         styles = arguments.as_array(op, "styles", styles)
@@ -176,7 +184,7 @@ def modulated_conv2d(
         kernel = _kernels.native.modulated_conv2d_bf16 if bf16 else _kernels.native.modulated_conv2d
         y = kernel(
             *arrays, styles, noise, up, down, list(given), filters, bool(demodulate), bool(flip_weight), 0,
-            noise_gain, bias, *native_epilogue(*how), style_offset, residual,
+            noise_gain, bias, *native_epilogue(*how), style_offset, residual, products == "bfloat16",
         )  # fmt: skip
         return arguments.like_bits(y, x) if bf16 else arguments.like(y, x)
     tensor = arguments.main_tensor(op, x)

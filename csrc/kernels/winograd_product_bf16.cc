@@ -1,0 +1,99 @@
+// Sums of products of the Winograd convolutions in bfloat16: pairs of input channels, vectors over output channels.
+#include "kernels/declarations.h"
+#include DSB_SIMD_HEADER
+
+namespace dsb {
+namespace DSB_VARIANT {
+namespace {
+
+constexpr int64_t kWidth = static_cast<int64_t>(kFloatLanes);
+constexpr int64_t kAhead = 1024;     // pairs of weights that are asked for in advance
+constexpr int64_t kBlocksAhead = 2;  // of input channels
+
+inline Pairs pair_at(const bfloat16* v) {
+  bfloat16_pair pair;
+  __builtin_memcpy(&pair, v, sizeof pair);
+  return set_pairs(pair);
+}
+
+// B vectors of output channels at T tiles.
+template <int B, int T>
+void block(const WinogradProduct& p, const bfloat16* v, const bfloat16_pair* weight, float* out) {
+  F32 sum[B][T];
+#pragma GCC unroll 2
+  for (int b = 0; b < B; ++b) {
+#pragma GCC unroll 12
+    for (int t = 0; t < T; ++t) sum[b][t] = set_f32(0.0f);
+  }
+  for (int64_t c = 0; c < p.channels; c += kChannelBlock, v += p.v_block) {
+    const int64_t count = p.channels - c < kChannelBlock ? p.channels - c : kChannelBlock;
+    // Blocks lie too far apart for the processor to see them coming.
+#pragma GCC unroll 12
+    for (int t = 0; t < T; ++t) __builtin_prefetch(v + kBlocksAhead * p.v_block + t * kChannelBlock);
+    for (int64_t k = 0; k < count; k += 2, weight += p.rows) {
+      __builtin_prefetch(weight + kAhead);
+      if (B > 1 && kWidth == 16) __builtin_prefetch(weight + kAhead + kWidth);
+      Pairs rows[B];
+#pragma GCC unroll 2
+      for (int b = 0; b < B; ++b) rows[b] = load_pairs(weight + b * kWidth);
+#pragma GCC unroll 12
+      for (int t = 0; t < T; ++t) {
+        const Pairs one = pair_at(v + t * kChannelBlock + k);
+#pragma GCC unroll 2
+        for (int b = 0; b < B; ++b) sum[b][t] = dot_pairs(rows[b], one, sum[b][t]);
+      }
+    }
+  }
+#pragma GCC unroll 12
+  for (int t = 0; t < T; ++t) {
+#pragma GCC unroll 2
+    for (int b = 0; b < B; ++b) store_f32(sum[b][t], out + t * p.out_tile + b * kWidth);
+  }
+}
+
+template <int B>
+void tiles(const WinogradProduct& p, const bfloat16* v, const bfloat16_pair* weight, float* out) {
+  constexpr int most = kTileGroup;
+  for (int64_t tile = 0; tile < p.tiles;) {
+    const int64_t left = p.tiles - tile, parts = (left + most - 1) / most, here = (left + parts - 1) / parts;
+    const bfloat16* from = v + tile * kChannelBlock;
+    float* to = out + tile * p.out_tile;
+    switch (here) {
+#define DSB_TILES(T)                                    \
+  case T:                                               \
+    block<B, (T <= most ? T : 1)>(p, from, weight, to); \
+    break;
+      DSB_TILES(1)
+      DSB_TILES(2)
+      DSB_TILES(3)
+      DSB_TILES(4)
+      DSB_TILES(5)
+      DSB_TILES(6)
+      DSB_TILES(7)
+      DSB_TILES(8)
+      DSB_TILES(9)
+      DSB_TILES(10)
+      DSB_TILES(11)
+      DSB_TILES(12)
+#undef DSB_TILES
+    }
+    tile += here;
+  }
+}
+
+}  // namespace
+
+void winograd_product_bf16(const WinogradProduct& p, const bfloat16* v, const bfloat16_pair* weight, float* out) {
+  for (int64_t row = 0; row < p.rows;) {
+    if (row + 2 * kWidth <= p.rows) {
+      tiles<2>(p, v, weight + row, out + row);
+      row += 2 * kWidth;
+    } else {
+      tiles<1>(p, v, weight + row, out + row);
+      row += kWidth;
+    }
+  }
+}
+
+}  // namespace DSB_VARIANT
+}  // namespace dsb
