@@ -18,7 +18,7 @@ _NAMED = 4  # of all that is wrong
 
 def shown(value: Any) -> str:
     """A name or value in the file, fit to stand in a message."""
-    if isinstance(value, str) and re.fullmatch(r"[\w.]{1,100}", value, re.ASCII):
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z_][\w.]{,99}", value, re.ASCII):
         return value
     if isinstance(value, int) and value.bit_length() > 64:
         return "a huge number"

@@ -170,6 +170,11 @@ def _facts(asked: Asked, tensors: dict[str, Tensor]) -> list[str]:
     if inputs is not None and not wrong and inputs != nv_modules.widths(asked)[0]:
         wrong.append(f"z_dim is {asked.network['z_dim']}, the tensors say {inputs - nv_modules.embed_features(asked)}")
     said = asked.channels()
+    if not all(said.values()):
+        return [
+            *wrong,
+            f"channel_base {asked.synthesis['channel_base']} is too small for {asked.resolutions[-1]} pixels",
+        ]
     there = {k: size(f"synthesis.b{k}.conv1.weight", 0) or said[k] for k in said}
     if said != there:
         kwargs = f"channel_base {asked.synthesis['channel_base']} and channel_max {asked.synthesis['channel_max']}"

@@ -221,5 +221,5 @@ def load(
         return _Machine(symbols, persistent).run(stream)
     except CheckpointError:
         raise
-    except (ValueError, IndexError, KeyError, EOFError, TypeError, UnicodeError, OverflowError):
+    except (ValueError, IndexError, KeyError, EOFError, TypeError, UnicodeError, OverflowError, Warning):
         raise CheckpointError("its pickle is damaged or cut off") from None
