@@ -18,7 +18,9 @@ from .nv_settings import Asked
 from .torch_file import Tensor
 
 _MOST_MODULES = 1000  # a generator of 2048 pixels has 101
+_MOST_TENSORS = 2000  # of which such a generator has 305
 _DEEPEST = 5
+_LONGEST_NAME = 100
 _GAINS = {"relu": math.sqrt(2), "lrelu": math.sqrt(2), "swish": math.sqrt(2)}  # of activations; 1 for the rest
 
 
@@ -37,8 +39,12 @@ def collect(root: Module) -> tuple[dict[str, Module], dict[str, Tensor], list[st
             raise CheckpointError("its network has more modules than a generator of 2048 pixels")
         modules[prefix.rstrip(".")] = module
         for part in ("_parameters", "_buffers"):
+            if len(tensors) + len(wrong) + len(module.part(part)) > _MOST_TENSORS:
+                raise CheckpointError("its network has more tensors than a generator of 2048 pixels")
             for name, value in module.part(part).items():
                 _add(tensors, prefix + _one_name(name), value, wrong)
+        if len(waiting) + len(module.part("_modules")) > _MOST_MODULES:
+            raise CheckpointError("its network has more modules than a generator of 2048 pixels")
         for name, child in module.part("_modules").items():
             if isinstance(child, Module):
                 waiting.append((f"{prefix}{_one_name(name)}.", child, depth + 1))
@@ -48,7 +54,7 @@ def collect(root: Module) -> tuple[dict[str, Module], dict[str, Tensor], list[st
 
 
 def _one_name(name: Any) -> str:
-    if not isinstance(name, str) or not name or "." in name:
+    if not isinstance(name, str) or not 1 <= len(name) <= _LONGEST_NAME or "." in name:
         raise CheckpointError(f"its network has a part called {shown(name)}, which is no name")
     return name
 

@@ -59,7 +59,8 @@ def filter_taps(taps: tuple | None) -> np.ndarray:
     values = np.asarray([1] if taps is None else taps, np.float32)
     if values.ndim == 1 and values.size < 8:
         values = np.multiply.outer(values, values)
-    return values / np.float32(values.sum())
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return values / np.float32(values.sum())
 
 
 def _is_number(value: Any) -> bool:

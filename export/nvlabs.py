@@ -189,7 +189,7 @@ def _other_filters(arrays: dict[str, np.ndarray], taps: tuple | None) -> list[st
     return [
         f"{name} is not the filter that init_kwargs ask for, {shown(taps)}"
         for name in names
-        if np.abs(arrays[name] - needed).max() > 1e-6 * np.abs(needed).max()
+        if not np.isfinite(needed).all() or np.abs(arrays[name] - needed).max() > 1e-6 * np.abs(needed).max()
     ]
 
 

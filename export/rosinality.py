@@ -26,6 +26,8 @@ NETWORKS = {"ema": "g_ema", "plain": "g"}
 LARGEST = 2048  # pixels
 MOST_LAYERS = 64  # of the mapping network
 LR_MLP = 0.01  # of every file the repository's scripts write; no tensor tells it
+_KERNEL = "convs.0.conv.blur.kernel"
+_MOST_TAPS = 64
 _WHAT = "rosinality StyleGAN2 checkpoint"
 # What args of train.py say of the network, and the field it is here.
 _ARGS = {"size": "size", "latent": "style_dim", "n_mlp": "n_mlp", "channel_multiplier": "channel_multiplier"}
@@ -57,6 +59,11 @@ class Rosinality:
     def num_ws(self) -> int:
         """Rows of w: one a convolution, and one for the last RGB."""
         return 2 * len(self.channels)
+
+    @property
+    def has_noise(self) -> bool:
+        """Whether the file stores noise maps."""
+        return "noises.noise_0" in self.tensors
 
     @property
     def must_estimate_mean(self) -> bool:
@@ -116,11 +123,16 @@ def _network(tree: dict, name: str, there: tuple[str, ...]) -> Rosinality:
             wrong.append(f"latent_avg is {shown(getattr(mean, 'shape', mean))}, needs [{style_dim}]")
         else:
             every["latent_avg"] = mean
-    taps = len(_shape(tensors, "convs.0.conv.blur.kernel"))
-    wrong += compare(tensors, _shapes(channels, style_dim, n_mlp, _shape(tensors, "convs.0.conv.blur.kernel")))
+    kernel = tensors[_KERNEL].shape if _KERNEL in tensors else (4, 4)
+    if len(kernel) != 2 or kernel[0] != kernel[1] or not 1 <= kernel[0] <= _MOST_TAPS:
+        wrong.append(f"{_KERNEL} is {shown(kernel)}, needs as many rows as columns, 1 to {_MOST_TAPS}")
+    expected = _shapes(channels, style_dim, n_mlp, kernel)
+    if not any(name.startswith("noises.") for name in tensors):  # as the repository's first files
+        expected = {name: shape for name, shape in expected.items() if not name.startswith("noises.")}
+    wrong += compare(tensors, expected)
     facts = {"size": size, "style_dim": style_dim, "n_mlp": n_mlp, "channel_multiplier": _multiplier(channels)}
     wrong += _contradictions(tree.get("args"), facts)
-    refuse(what, wrong if taps == 2 else [*wrong, "convs.0.conv.blur.kernel is no matrix of taps"])
+    refuse(what, wrong)
     arrays, wrong = read_arrays(every)
     blur, more = _blur(arrays)
     refuse(what, wrong + more)
@@ -151,10 +163,6 @@ def _tensors(state: Any) -> tuple[dict[str, Tensor], list[str]]:
     return tensors, wrong
 
 
-def _shape(tensors: Mapping[str, Tensor], name: str) -> tuple[int, ...]:
-    return tensors[name].shape if name in tensors else ()
-
-
 def _architecture(what: str, shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, int, int, dict[int, int]]:
     """Size, style_dim, n_mlp and the channels of each resolution. Raises CheckpointError if no tensor tells them."""
 
@@ -175,7 +183,10 @@ def _architecture(what: str, shapes: Mapping[str, tuple[int, ...]]) -> tuple[int
     channels = {4: size("input.input", 1)}
     for block in range(blocks):
         channels[8 << block] = size(f"convs.{2 * block + 1}.conv.weight", 1)
-    return 4 << blocks, size("conv1.conv.modulation.weight", 1), max(layers), channels
+    style_dim = size("conv1.conv.modulation.weight", 1)
+    if not style_dim or not all(channels.values()):
+        refuse(what, ["it has a layer of 0 channels"])
+    return 4 << blocks, style_dim, max(layers), channels
 
 
 def _shapes(channels: Mapping[int, int], style_dim: int, n_mlp: int, kernel: tuple[int, ...]) -> dict[str, tuple]:

@@ -162,6 +162,7 @@ def _set(made, name, value):
         ("synthesis_kwargs.resample_filter", [1, 2, 2, 1], "not the filter that init_kwargs ask for, [1, 2, 2, 1]"),
         ("synthesis_kwargs.resample_filter", [1, 2, 1], "resample_filter is [4, 4], needs [3, 3]"),
         ("synthesis_kwargs.resample_filter", [1, -1], "needs a list of at most 64 taps with a sum"),
+        ("synthesis_kwargs.resample_filter", [1e9, 1.0, -1e9, 1.0], "is not the filter that init_kwargs ask for"),
         ("synthesis_kwargs.kernel_size", 5, "needs [2, 2, 5, 5]"),
         ("channel_base", 16, "init_kwargs have channel_base, which is not known here"),
         ("synthesis_kwargs", None, "synthesis_kwargs is None, needs a dict"),
@@ -319,13 +320,28 @@ def test_modules_that_contain_themselves_end():
         nvlabs.from_tree({"G_ema": root})
 
 
+def test_a_short_file_can_not_name_many_tensors():
+    """Modules that share one dictionary, and names as long as the file."""
+    parsed = nv_pickle.parse(dumps({"G_ema": generator()}))
+    root, tensor = parsed["G_ema"], nv_modules.collect(parsed["G_ema"])[1]["mapping.w_avg"]
+    many = nv_pickle.Module("X", {"_parameters": {f"p{k}": tensor for k in range(5000)}})
+    root.state["_modules"]["synthesis"].state["_modules"] |= {f"x{k}": many for k in range(500)}
+    with pytest.raises(dsb_fast.CheckpointError, match="more tensors than a generator"):
+        nvlabs.from_tree(parsed)
+    for name in ("x" * 10_000, "a.b", "", 3):
+        root.state["_modules"] = {name: root}
+        with pytest.raises(dsb_fast.CheckpointError, match="which is no name"):
+            nvlabs.from_tree(parsed)
+
+
 VALUES = st.one_of(st.none(), st.booleans(), st.integers(-3, 40), st.integers(), st.floats(), st.text(max_size=3),
                    st.lists(st.integers(-2, 4), max_size=9),
                    st.dictionaries(st.text(max_size=2), st.integers()))  # fmt: skip
 NAMES = ["z_dim", "c_dim", "img_resolution", "img_channels", "mapping_kwargs", "mapping_kwargs.num_layers",
          "mapping_kwargs.embed_features", "mapping_kwargs.layer_features", "mapping_kwargs.lr_multiplier",
-         "synthesis_kwargs", "synthesis_kwargs.channel_base", "synthesis_kwargs.channel_max", "synthesis_kwargs.resample_filter",
-         "synthesis_kwargs.kernel_size", "synthesis_kwargs.conv_clamp", "x"]  # fmt: skip
+         "synthesis_kwargs", "synthesis_kwargs.channel_base", "synthesis_kwargs.channel_max",
+         "synthesis_kwargs.resample_filter", "synthesis_kwargs.kernel_size",
+         "synthesis_kwargs.conv_clamp", "x"]  # fmt: skip
 PARSED = nv_pickle.parse(dumps({"G_ema": generator()}))
 
 

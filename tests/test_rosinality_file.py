@@ -97,7 +97,7 @@ def _with(change) -> dict:
         ("convs.0.conv.weight", torch.zeros(1, 2, 1, 3, 3), "0.conv.weight is [1, 2, 1, 3, 3], needs [1, 2, 2, 3, 3]"),
         ("style.1.weight", torch.zeros(3, 3), "style.1.weight is [3, 3], needs [2, 2]"),
         ("style.9.weight", torch.zeros(2, 2), "style.2.weight is missing"),
-        ("style.99.weight", torch.zeros(2, 2), "has style.99 and convs.1 as its last layers, needs style.1 to style.64"),
+        ("style.99.weight", torch.zeros(2, 2), "has style.99 and convs.1 as its last layers, needs style.1 to"),
         ("convs.3.conv.weight", torch.zeros(1, 2, 2, 3, 3), "convs.2.conv.weight is missing"),
         ("convs.400.conv.weight", torch.zeros(1, 2, 2, 3, 3), "convs.400 as its last layers"),
         ("noises.noise_2", torch.zeros(1, 1, 4, 4), "noises.noise_2 is [1, 1, 4, 4], needs [1, 1, 8, 8]"),
@@ -108,13 +108,24 @@ def _with(change) -> dict:
         ("conv1.noise.weight", 3, "conv1.noise.weight is no tensor of floating point numbers"),
         ("to_rgbs.0.upsample.kernel", torch.ones(4, 4), "is not 4 times the outer product of taps"),
         ("to_rgbs.0.upsample.kernel", torch.ones(4), "to_rgbs.0.upsample.kernel is [4], needs [4, 4]"),
-        ("convs.0.conv.blur.kernel", torch.ones(4), "convs.0.conv.blur.kernel is no matrix of taps"),
+        ("convs.0.conv.blur.kernel", torch.ones(4), "convs.0.conv.blur.kernel is [4], needs as many rows as columns"),
+        ("convs.0.conv.blur.kernel", torch.ones(4, 2), "convs.0.conv.blur.kernel is [4, 2], needs"),
+        ("convs.0.conv.blur.kernel", torch.ones(0, 0), "convs.0.conv.blur.kernel is [0, 0], needs"),
+        ("convs.0.conv.blur.kernel", torch.ones(999, 1), "convs.0.conv.blur.kernel is [999, 1], needs"),
         ("convs.0.conv.blur.kernel", torch.full((4, 4), float("inf")), "blur.kernel has values that are not finite"),
         ("module.style.1.bias", torch.zeros(2), "module.style.1.bias is there twice"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named(name, tensor, said):
     assert said in refusal(_with(lambda state: state.update({name: tensor})))
+
+
+def test_networks_of_no_channels_or_without_noise_maps():
+    assert "it has a layer of 0 channels" in refusal({"g_ema": state_dict(channels=(0, 0))})
+    assert "it has a layer of 0 channels" in refusal({"g_ema": state_dict(style_dim=0)})
+    state = {name: tensor for name, tensor in state_dict().items() if not name.startswith("noises.")}
+    assert not _read({"g_ema": state}).has_noise and _read({"g_ema": state_dict()}).has_noise
+    assert "noises.noise_1 is missing" in refusal({"g_ema": {**state, "noises.noise_0": torch.zeros(1, 1, 4, 4)}})
 
 
 def test_missing_tensors_are_named():

@@ -20,7 +20,8 @@ GLOBALS = (
 # Opcodes and short sequences that keep a stream decodable more often than chance does.
 OPCODES = [code.code.encode("latin-1") for code in pickletools.opcodes]
 PIECES = (b"R", b"b", b"\x81", b"t", b"u", b"s", b"a", b"e", b"0", b"1", b"2", b"(", b"]", b"}", b")", b"N", b"Q",
-          b"\x94", b"K\x01", b"\x86R", b"\x85R", b"h\x01", b"h\x03", b"h\x10", b"q\x00", b"M\xff\xff", b"J\xff\xff\xff\x7f",
+          b"\x94", b"K\x01", b"\x86R", b"\x85R", b"h\x01", b"h\x03", b"h\x10", b"q\x00",
+          b"M\xff\xff", b"J\xff\xff\xff\x7f",
           b"\x8a\x09" + b"\xff" * 8 + b"\x00", b"G\x7f\xf8" + bytes(6), b"2" * 40, b"h\x052t" * 9)  # fmt: skip
 NUMBERS = (0, 1, 2, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 
