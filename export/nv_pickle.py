@@ -8,7 +8,9 @@ dropped and the attributes are kept. Every storage is a torch file inside the pi
 
 from __future__ import annotations
 
+import hashlib
 import io
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from dsb_fast._errors import CheckpointError
+from dsb_fast._files import read_regular
 
 from . import pickle_data, torch_file
 
@@ -168,6 +171,18 @@ def parse(data: bytes) -> Any:
         return _parse(data)
     except (MemoryError, RecursionError):
         raise CheckpointError("it is nested too deeply to be a checkpoint") from None
+
+
+def load(path: str | os.PathLike) -> tuple[Any, str]:
+    """The object tree of the file ``path``, as :func:`parse` gives it, and the file's SHA-256.
+
+    Raises CheckpointError, one line that begins with the path.
+    """
+    data = read_regular(path)
+    try:
+        return parse(data), hashlib.sha256(data).hexdigest()
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from None
 
 
 def _parse(data: bytes) -> Any:

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from dsb_fast._errors import CheckpointError, InputError
-from dsb_fast._files import read_regular
 
 from . import nv_pickle
 from .checkpoint_kinds import describe
@@ -82,11 +81,11 @@ def from_file(path: str | os.PathLike, network: str = "ema") -> Rosinality:
     Raises CheckpointError, one line that begins with the path, and InputError for another name of a network.
     """
     _check_name(network)
+    tree, _ = nv_pickle.load(path)
     try:
-        return from_tree(nv_pickle.parse(read_regular(path)), network)
+        return from_tree(tree, network)
     except CheckpointError as error:
-        line = str(error)
-        raise CheckpointError(line if line.startswith(f"{path}: ") else f"{path}: {line}") from None
+        raise CheckpointError(f"{path}: {error}") from None
 
 
 def from_tree(tree: Any, network: str = "ema") -> Rosinality:
