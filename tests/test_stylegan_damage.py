@@ -100,7 +100,7 @@ def _empty_folder(tmp_path, monkeypatch):
     """Everything here is read in an empty folder, which stays empty."""
     for raw in (*NVIDIA.values(), *ROSINALITY.values()):  # so that later nothing is imported for the first time
         answer(raw, nvlabs)
-    "".encode("raw_unicode_escape"), b"".decode("cp437")
+    "x".encode("raw_unicode_escape"), b"x".decode("cp437")
     folder = tmp_path / "folder"
     folder.mkdir()
     monkeypatch.chdir(folder)
