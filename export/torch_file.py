@@ -176,6 +176,7 @@ def _read_zip(data: bytes) -> Any:
         RuntimeError,
         ValueError,
         EOFError,
+        OverflowError,
         struct.error,
         OSError,
         KeyError,
