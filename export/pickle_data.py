@@ -35,10 +35,13 @@ class Symbol:
 class _Machine:
     def __init__(self, symbols: Mapping[str, Callable[..., Any]], persistent: Callable[[Any], Any] | None):
         self.symbols, self.persistent = symbols, persistent
+        self.stream: BinaryIO | None = None
+        self.copied = 0
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
 
     def run(self, stream: BinaryIO) -> Any:
+        self.stream = stream
         for opcode, argument, _ in pickletools.genops(stream):
             name = opcode.name
             if name == "STOP":
@@ -176,6 +179,10 @@ class _Machine:
         arguments, symbol = self.pop(), self.pop()
         if not (isinstance(symbol, Symbol) and isinstance(arguments, tuple)):
             raise CheckpointError("its pickle is malformed")
+        # What is called may copy what it is given; an element takes a byte of the stream, so one use each fits.
+        self.copied += sum(len(value) for value in arguments if isinstance(value, (list, tuple, set, dict)))
+        if self.copied > self.stream.tell():
+            raise CheckpointError("its pickle copies one list again and again, which no tensor file does")
         try:
             self.stack.append(symbol.make(*arguments))
         except (TypeError, ValueError, AttributeError) as error:
@@ -214,5 +221,5 @@ def load(
         return _Machine(symbols, persistent).run(stream)
     except CheckpointError:
         raise
-    except (ValueError, IndexError, KeyError, EOFError, TypeError, UnicodeError, OverflowError):
+    except (ValueError, IndexError, KeyError, EOFError, TypeError, UnicodeError, OverflowError, Warning):
         raise CheckpointError("its pickle is damaged or cut off") from None

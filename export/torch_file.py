@@ -24,7 +24,7 @@ from dsb_fast._files import read_regular
 
 from . import pickle_data
 
-_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
 
 _STORAGE_TYPES = {
@@ -78,7 +78,7 @@ class Tensor:
             return self.storage.values(np.zeros(self.shape, words.dtype))
         steps = tuple(s * words.itemsize for s in self.strides)
         words = np.lib.stride_tricks.as_strided(words, self.shape, steps, writeable=False)
-        return self.storage.values(np.ascontiguousarray(words))
+        return self.storage.values(np.ascontiguousarray(words)).reshape(self.shape)  # a scalar came out as [1]
 
 
 def _sizes(name: str, values: Any) -> tuple[int, ...]:
@@ -116,7 +116,20 @@ def _storage_type(dtype: str) -> Callable[..., Any]:
     return never
 
 
+class Attributes:
+    """What an object of the file held by name, of a class that is not made here."""
+
+    def __init__(self):
+        self.values: dict = {}
+
+    def build_state(self, state: Any) -> None:
+        if not isinstance(state, dict):
+            raise CheckpointError("its pickle sets the state of something to no dictionary")
+        self.values = state
+
+
 TENSOR_SYMBOLS: dict[str, Callable[..., Any]] = {
+    "argparse.Namespace": Attributes,
     "collections.OrderedDict": _ordered_dict,
     "torch._utils._rebuild_tensor": _rebuild_tensor,
     "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
@@ -163,6 +176,7 @@ def _read_zip(data: bytes) -> Any:
         RuntimeError,
         ValueError,
         EOFError,
+        OverflowError,
         struct.error,
         OSError,
         KeyError,
@@ -208,7 +222,7 @@ def _checked_members(archive: zipfile.ZipFile, file_size: int) -> list[str]:
 
 def _read_legacy(data: bytes) -> Any:
     stream = io.BytesIO(data)
-    if pickle_data.load(stream, {}) != _LEGACY_MAGIC:
+    if pickle_data.load(stream, {}) != LEGACY_MAGIC:
         raise CheckpointError("it is a plain pickle, not a PyTorch checkpoint; nothing was executed")
     if pickle_data.load(stream, {}) != _LEGACY_PROTOCOL:
         raise CheckpointError("it was written by another protocol than PyTorch's 1001")

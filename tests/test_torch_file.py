@@ -57,6 +57,7 @@ def test_views_parameters_and_plain_values(zipped):
     tree = torch_file.parse(_saved(value, zipped))
     for name in ("view", "transposed", "parameter", "empty", "scalar"):
         assert (tree[name].numpy() == value[name].detach().numpy()).all(), name
+        assert tree[name].numpy().shape == tuple(value[name].shape), name
     assert tree["step"] == 7 and tree["text"] == "é" and tree["list"] == value["list"] and tree["size"] == (10, 10)
 
 

@@ -90,6 +90,17 @@ def _lying_sizes() -> bytes:
     return bytes(raw)
 
 
+def _far_member() -> bytes:
+    """The central directory puts a member, by its zip64 field, further away than any file is long."""
+    raw = bytearray(_zip(_tensor(4, [4], [1])))
+    at, end = raw.rindex(b"PK\x01\x02"), raw.rindex(b"PK\x05\x06")
+    extra = struct.pack("<HHQ", 1, 8, 1 << 63)
+    struct.pack_into("<H", raw, at + 30, len(extra))
+    struct.pack_into("<I", raw, at + 42, 0xFFFFFFFF)
+    struct.pack_into("<I", raw, end + 12, end - at + len(extra))
+    return bytes(raw[:end] + extra + raw[end:])
+
+
 def _two_members() -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings(), zipfile.ZipFile(buffer, "w") as archive:
@@ -161,6 +172,7 @@ FILES: dict[str, Callable[[], bytes]] = {
     "legacy_no_storages": lambda: _legacy(_tensor(4, [4], [1])),
     "deflate_bomb": _bomb,
     "lying_sizes": _lying_sizes,
+    "far_member": _far_member,
     "two_members": _two_members,
     "escaping_member": lambda: _zip(_tensor(4, [4], [1]), {"../HOSTILE_MARKER": b"x", "archive/data/0": b"\0" * 16}),
     "absolute_member": lambda: _zip(_tensor(4, [4], [1]), {"/HOSTILE_MARKER": b"x", "archive/data/0": b"\0" * 16}),
