@@ -127,14 +127,13 @@ print(_kernels.active_variant(), digest.hexdigest())
 """
 
 
-def test_variants_with_fma_have_the_same_bits():
+def test_variants_with_fma_have_the_same_bits(tmp_path):
     """Products of two bfloat16 are exact in float32, so they all make the same sums."""
     made = {}
     for variant in [name for name, able in _kernels.variants() if able]:
         run = [sys.executable, "-c", _PROGRAM]
-        done = subprocess.run(
-            run, env={**os.environ, "DSB_FORCE_VARIANT": variant}, capture_output=True, text=True, check=False
-        )
+        env = {**os.environ, "DSB_FORCE_VARIANT": variant}
+        done = subprocess.run(run, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         name, made[variant] = done.stdout.split()
         assert name == variant

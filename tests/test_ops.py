@@ -232,7 +232,7 @@ def test_signatures_are_the_contracts():
         "bias_act": ["x", "b", "dim", "act", "alpha", "gain", "clamp", "impl"],
         "modulated_conv2d": ["x", "weight", "styles", "noise", "up", "down", "padding", "resample_filter", "demodulate",
                              "flip_weight", "noise_gain", "bias", "act", "alpha", "gain", "clamp", "style_offset",
-                             "residual", "impl"],
+                             "residual", "products", "impl"],
     }  # fmt: skip
     for name, names in expected.items():
         assert list(inspect.signature(getattr(ops, name)).parameters) == names
