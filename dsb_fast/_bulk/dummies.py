@@ -24,7 +24,7 @@ class DummySystem(System):
     def sync_file(self, fd):
         return None
 
-    sync_filesystem = close = sync_file
+    sync_filesystem = close = uncache = uncache_path = sync_file
 
     def rename(self, old, new):
         return None

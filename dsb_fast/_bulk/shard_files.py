@@ -85,8 +85,11 @@ class ShardFiles:
         if self._final:
             if self._one_file:
                 system.sync_file(self._fd)
+                system.uncache(self._fd)
             else:
                 system.sync_filesystem(self.folder.folder_fd)
+                for name in self._final:
+                    system.uncache_path(self._temporary(name))
             self._close()
             for name in self._final:
                 system.rename(self._temporary(name), os.path.join(folder, name))

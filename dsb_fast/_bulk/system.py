@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 
@@ -42,6 +43,20 @@ class System:
         elif call(fd) != 0:
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code))
+
+    def uncache(self, fd: int) -> None:
+        """Give back the memory in which the file's synced bytes are kept for readers; never raises."""
+        with contextlib.suppress(OSError, AttributeError):
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def uncache_path(self, path: str) -> None:
+        """The same of a file that is closed."""
+        with contextlib.suppress(OSError):
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                self.uncache(fd)
+            finally:
+                os.close(fd)
 
     def close(self, fd: int) -> None:
         """Close a file."""
