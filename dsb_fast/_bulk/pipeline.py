@@ -93,24 +93,24 @@ class Pipeline:
                 left -= len(samples)
                 self.made(len(samples))
 
-        def write(data) -> None:
-            clock.enter("digest")
-            view = files.digest(data)
+        def write(pieces: list, each_a_file: bool) -> None:
+            clock.enter("digest")  # of all pieces first: asking a thread for its processor time takes up to 12 us
+            views = [files.digest(data) for data in pieces]
             clock.enter("write")
-            files.write(view)
-            self.stats.count(0, view.nbytes)
+            for view in views:
+                if each_a_file:
+                    files.next_file()
+                files.write(view)
+            self.stats.count(0, sum(view.nbytes for view in views))
             clock.enter("encode")
 
         if self.format.file_per_sample:
             for parts in encoded():
-                for data in parts:
-                    clock.enter("write")
-                    files.next_file()
-                    write(data)
+                write(parts, True)
         elif self.format.suffixes:
             files.next_file()
             for data in self.format.join(files.shard, encoded()):
-                write(data)
+                write([data], False)
         else:
             for _ in encoded():
                 pass
