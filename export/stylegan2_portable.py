@@ -13,7 +13,8 @@ from .lucid_builder import SLOPE, Graph, StandardPart
 from .lucid_portable import energies
 from .stylegan2_network import HOMOGENEOUS, Block, Linear, Modulated, StyleGan2Network, scaled
 
-_OPERATORS = {name: name.capitalize() for name in ("relu", "tanh", "sigmoid", "elu", "selu", "softplus")}
+_OPERATORS = {name: name.capitalize() for name in ("relu", "tanh", "sigmoid")}
+_SELU = 1.0507009873554805, 1.6732632423543772  # of all values, of the negative ones
 
 
 def mapping(graph: Graph, network: StyleGan2Network, output: str) -> None:
@@ -63,11 +64,20 @@ def _linear(graph: Graph, layer: Linear, x: str) -> str:
 
 
 def _activated(part: StandardPart, x: str, activation: str, gain: float = 1.0, clamp: float | None = None) -> str:
-    """clamp(gain * activation(x))."""
+    """clamp(gain * activation(x)).
+
+    Not ONNX's Elu, Selu and Softplus: ONNX Runtime rounds the values that are left over behind its vectors otherwise
+    than those in them, and where vectors end depends on the batch.
+    """
     if activation == "lrelu":
         x = part.node("LeakyRelu", [x], "activated", alpha=SLOPE)
     elif activation == "swish":
         x = part.node("Mul", [x, part.node("Sigmoid", [x], "sigmoid")], "activated")
+    elif activation in ("elu", "selu"):
+        scale, slope = _SELU if activation == "selu" else (1.0, 1.0)
+        x, gain = _elu(part, x, slope), gain * scale
+    elif activation == "softplus":
+        x = _softplus(part, x)
     elif activation != "linear":
         x = part.node(_OPERATORS[activation], [x], "activated")
     if gain != 1.0:
@@ -76,6 +86,24 @@ def _activated(part: StandardPart, x: str, activation: str, gain: float = 1.0, c
         low, high = (part.graph.constant(f"{part.name}clamp.{n}", n * clamp) for n in (-1, 1))
         x = part.node("Clip", [x, low, high], "clamped")
     return x
+
+
+def _elu(part: StandardPart, x: str, slope: float) -> str:
+    """max(x, 0) + slope (exp(min(x, 0)) - 1), which is 2 slope t / (1 - t) with t = tanh(min(x, 0) / 2)."""
+    number = part.graph.constant
+    half = part.node("Mul", [part.node("Min", [x, number("zero", 0)], "negative"), number("half", 0.5)], "half")
+    t = part.node("Tanh", [half], "tanh")
+    ratio = part.node("Div", [t, part.node("Sub", [number("one", 1), t], "rest")], "ratio")
+    below = part.node("Mul", [ratio, number(f"elu.{slope:.2f}", 2 * slope)], "below")
+    return part.node("Add", [part.node("Relu", [x], "positive"), below], "activated")
+
+
+def _softplus(part: StandardPart, x: str) -> str:
+    """log(1 + exp(x)): minus the logarithm of the second share of (x, 0)."""
+    single = part.node("Unsqueeze", [x, part.integers(-1)], "single")
+    pair = part.node("Mul", [single, part.graph.constant("softplus", [1, 0])], "pair")
+    shares = part.node("LogSoftmax", [pair], "shares", axis=-1)
+    return part.node("Neg", [part.node("Gather", [shares, part.integer(1)], "share", axis=-1)], "activated")
 
 
 class Filter:
