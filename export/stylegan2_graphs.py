@@ -9,13 +9,14 @@ import onnx
 
 from dsb_fast._errors import InputError
 
-from . import stylegan2_portable
+from . import stylegan2_fused, stylegan2_portable
+from .ecg_graph import DOMAIN
 from .lucid_builder import Graph, model
 from .stylegan2_network import StyleGan2Network
 
 PARTS = ("whole", "mapping", "synthesis")
 NOISES = ("input", "const", "none")
-_FLAVOURS = {"portable": ("", stylegan2_portable)}
+_FLAVOURS = {"portable": ("", stylegan2_portable), "fused": (DOMAIN, stylegan2_fused)}
 
 
 def build(

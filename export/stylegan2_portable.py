@@ -220,7 +220,8 @@ class _Synthesis:
             return x
         strength = layer.noise_strength * gain
         if self.noise == "const":
-            plane = self.graph.constant(f"{part.name}noise", scaled(layer.noise_const, strength)[None, None])
+            plane = layer.noise_const * np.float32(strength)  # as the graph multiplies a plane that is given
+            plane = self.graph.constant(f"{part.name}noise", plane[None, None])
         else:
             factor = self.graph.constant(f"{part.name}noise_strength", strength)
             plane = part.node("Mul", [f"noise_{self.planes[layer.name]}", factor], "noise")

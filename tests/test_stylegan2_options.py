@@ -19,7 +19,6 @@ from tolerances import OPS, STYLEGAN2_IMAGE
 import dsb_fast
 from dsb_fast import random
 
-FLAVOURS = ["portable"]
 few = settings(max_examples=40, deadline=None)
 
 
@@ -93,7 +92,7 @@ _network = st.fixed_dictionaries({
 })  # fmt: skip
 
 
-@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("flavour", runs.FLAVOURS)
 @few
 @given(st.sampled_from(["ada", "sg3repo"]), _mapping, _synthesis, _network, st.integers(0, 99), st.integers(1, 2))
 def test_any_options(flavour, family, mapping, synthesis, network, seed, batch):
@@ -109,14 +108,14 @@ _ONE_BY_ONE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("flavour", runs.FLAVOURS)
 @pytest.mark.parametrize("options", _ONE_BY_ONE, ids=str)
 def test_each_option(flavour, options):
     sizes = {"img_resolution": 8, "img_channels": 2, "z_dim": 5, "w_dim": 4}
     _check(_nvlabs(synthesis={"channel_base": 32, "channel_max": 4, **options}, **sizes), flavour)
 
 
-@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("flavour", runs.FLAVOURS)
 @pytest.mark.parametrize("taps", [(1, 3, 3, 1), (1, 2, 1), (1, 2), (1,), (1, 4, 2, 3, 1), (1, 2, 3, 4, 5, 6, 7, 8, 9)])
 def test_rosinalitys_kernels(flavour, taps):
     read = _rosinality(size=16, style_dim=4, n_mlp=3, channels=(5, 3, 2), taps=taps, seed=7)
@@ -130,7 +129,7 @@ def test_rosinalitys_kernels(flavour, taps):
     assert {value.name for value in stylegan2_graphs.build(network, "whole", "const", flavour).graph.input} == {"z"}
 
 
-@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("flavour", runs.FLAVOURS)
 @pytest.mark.parametrize("activation", nv_settings.ACTIVATIONS)
 def test_bits_do_not_depend_on_batch_and_threads(flavour, activation):
     synthesis = {"channel_base": 256, "channel_max": 20, "activation": activation, "architecture": "resnet"}
@@ -140,7 +139,7 @@ def test_bits_do_not_depend_on_batch_and_threads(flavour, activation):
     _same_bits(stylegan2_graphs.build(network, "whole", "input", flavour))
 
 
-@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("flavour", runs.FLAVOURS)
 @pytest.mark.parametrize("name", ["ada64_cond_resnet", "sg3repo64_cond_skip", "size64_train"])
 def test_bits_of_golden_networks_do_not_depend_on_batch_and_threads(data, name, flavour):
     _same_bits(runs.graph(data, name, "whole", "input", flavour))
@@ -163,7 +162,7 @@ def test_unknown_parts_and_missing_planes_are_refused(data):
     for wrong, what in (
         (("all", "none"), "part: 'all'; there are whole, mapping, synthesis"),
         (("whole", "random"), "noise: 'random'; there are input, const, none"),
-        (("whole", "none", "fast"), "flavour: 'fast'; there are portable"),
+        (("whole", "none", "fast"), "flavour: 'fast'; there are portable, fused"),
     ):
         with pytest.raises(dsb_fast.InputError, match=what):
             stylegan2_graphs.build(network, *wrong)

@@ -9,12 +9,19 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
+import pytest
 from dsb_fast.export import nvlabs, rosinality, stylegan2_graphs, stylegan2_network
 from dsb_fast.export.stylegan2_network import StyleGan2Network
 
 import dsb_fast.ops
-from dsb_fast import random
+from dsb_fast import _kernels, random
+from dsb_fast._library import has_library
 
+needs_library = pytest.mark.skipif(
+    not has_library() or _kernels.native is None,
+    reason="libdsb_fast_ort.so is not built: ONNX Runtime's C headers were not there (.ci/ort fetches them)",
+)
+FLAVOURS = ("portable", pytest.param("fused", marks=needs_library))
 NVLABS = ("ada32_uncond_skip", "ada64_cond_resnet", "sg3repo32_uncond_resnet", "sg3repo64_cond_skip")
 ROSINALITY = ("size32", "size64_train")
 
