@@ -10,6 +10,7 @@ import numpy as np
 
 from . import _backends, _kernels
 from ._errors import DeviceError, InputError, ModelError
+from ._models import acceptance
 from ._parallel import ordered
 from ._prefetch import prefetched
 from .random import check_range
@@ -31,6 +32,8 @@ class Generator:
         _kernels.active_variant()  # a variant that was forced and can't run is an error now, not at the first sample
         opened = _backends.open_first(model.source, model.key, device, precision)
         model.source.confirm()
+        if precision != "fp32":
+            acceptance.check(model, opened, precision)
         self.backend, self.flavour = opened.backend, opened.backend.flavour
         self._open, self._opened, self._opening = opened.at, {model.key: opened.backend}, threading.Lock()
         self.opened_with: dict | None = None  # load's arguments, by which another process opens the same
