@@ -31,6 +31,7 @@ set(DSB_KERNEL_SOURCES
   csrc/kernels/matmul.cc
   csrc/kernels/microvolt.cc
   csrc/kernels/neighbours2d.cc
+  csrc/kernels/panel_pairs.cc
   csrc/kernels/panel_product.cc
   csrc/kernels/philox.cc
   csrc/kernels/phases.cc

@@ -42,10 +42,7 @@ class ModulatedConv2d {
     conv_.flip_weight = attributes.flag("flip_weight", true);
     conv_.style_offset = attributes.number("style_offset", 0.0f);
     conv_.activation = attributes.activation();
-    const std::string products = attributes.text("products", "float32");
-    if (products != "float32" && products != "bfloat16")
-      refuse("attribute products is \"" + products + "\"; it is \"float32\" or \"bfloat16\"");
-    conv_.bfloat16_products = products == "bfloat16";
+    conv_.bfloat16_products = attributes.bfloat16_products();
 
     const auto weight = constant_input(info, kName, 1, "weight");
     if (!weight) refuse("weight is missing");

@@ -126,6 +126,7 @@ struct Pairs {
 };
 inline Pairs set_pairs(uint32_t pair) { return {pair}; }
 inline Pairs load_pairs(const uint32_t* p) { return {*p}; }
+inline void store_pairs(Pairs a, uint32_t* p) { *p = a.v; }
 inline float float_of_bits(uint32_t bits) {
   float value;
   __builtin_memcpy(&value, &bits, sizeof value);
@@ -143,6 +144,13 @@ inline void store_bf16(F32 a, uint16_t* p) {
   __builtin_memcpy(&bits, &a.v, sizeof bits);
   const uint32_t nearest = (bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16, quiet = (bits >> 16 & 0x8000u) | 0x7FC0u;
   *p = static_cast<uint16_t>(a.v == a.v ? nearest : quiet);
+}
+// Of rounded numbers, as store_bf16 rounds them.
+inline Pairs round_pairs(F32 first, F32 second) {
+  uint16_t low, high;
+  store_bf16(first, &low);
+  store_bf16(second, &high);
+  return {low | static_cast<uint32_t>(high) << 16};
 }
 constexpr int kPositionTile = 2;  // bfloat16: positions whose accumulators fit the registers beside four channels
 constexpr int kRegisters = 16, kTilesInRegisters = 2;
