@@ -30,10 +30,11 @@ class Generator:
         _backends.candidates(device, precision)  # a wrong device is reported before anything is read
         self.precision = precision
         _kernels.active_variant()  # a variant that was forced and can't run is an error now, not at the first sample
-        opened = _backends.open_first(model.source, model.key, device, precision)
+        if precision == "fp32":
+            opened = _backends.open_first(model.source, model.key, device, precision)
+        else:
+            opened = acceptance.open_accepted(model, device, precision)
         model.source.confirm()
-        if precision != "fp32":
-            acceptance.check(model, opened, precision)
         self.backend, self.flavour = opened.backend, opened.backend.flavour
         self._open, self._opened, self._opening = opened.at, {model.key: opened.backend}, threading.Lock()
         self.opened_with: dict | None = None  # load's arguments, by which another process opens the same

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -65,6 +66,19 @@ def test_what_fails_is_refused_and_the_verdict_kept(data, monkeypatch):
     monkeypatch.setattr("dsb_fast._models.acceptance._samples", None)  # is not called again
     with pytest.raises(dsb_fast.DeviceError, match=NO_TOLERANCE):
         dsb_fast.load(path, precision="bf16")
+
+
+@needs_library
+def test_attention_stays_in_float32_where_only_that_passes(data, monkeypatch):
+    path = str(data / "lucid/models/attn64/model_3.pt")
+    refused = iter(["by its attention", None])
+    monkeypatch.setattr("dsb_fast._models.acceptance._refusal", lambda *_: next(refused))
+    nearer = dsb_fast.load(path, precision="bf16")
+    made = nearer.sample(2)
+    monkeypatch.setattr("dsb_fast._models.acceptance._refusal", lambda *_: None)
+    monkeypatch.setenv("DSB_CACHE_DIR", os.environ["DSB_CACHE_DIR"] + "2")
+    faster = dsb_fast.load(path, precision="bf16")
+    assert nearer.graph_sha256 != faster.graph_sha256 and not np.array_equal(made, faster.sample(2))
 
 
 @needs_library

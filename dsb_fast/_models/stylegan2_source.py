@@ -13,6 +13,8 @@ from .._errors import CheckpointError, InputError, ModelError
 from .stylegan2_card import NETWORKS, SAID, StyleGan2Card, check_card
 
 PARTS = ("whole", "mapping", "synthesis")
+# How a precision can be computed, the fastest way first; :mod:`dsb_fast.export.fused_products` has the others.
+PLANS = {"fp32": ("fp32",), "bf16": ("bf16", "bf16 convolutions")}
 
 
 class Checkpoint:
@@ -24,7 +26,7 @@ class Checkpoint:
     """
 
     offers = ("graph",)
-    precisions = ("fp32", "bf16")
+    plans = PLANS
     parts = PARTS
 
     def __init__(self, name: str, place: tuple[str, str | None], values: dict, network: str | None, defaults: dict):
@@ -111,7 +113,7 @@ class Checkpoint:
         """float32 [D]: the mean style of network S."""
         return np.array(self._facts[0])
 
-    def build(self, part: str, flavour: str, precision: str = "fp32") -> _cache.Graph:
+    def build(self, part: str, flavour: str, plan: str = "fp32") -> _cache.Graph:
         """The graph of ``part``: "whole", "mapping", "synthesis" or "fidelity", in one piece with its weights."""
         from ..export import fused_products, onnx_file
 
@@ -120,19 +122,19 @@ class Checkpoint:
         arguments = {"mapping": (network.mapping, lr_mlp), "synthesis": (network.generator,)}
         told = {} if part == "mapping" else {"attention": self.lucid.attention}
         model = _builders(flavour)[part](*arguments.get(part, whole), **told)
-        if precision == "bf16":
-            fused_products.to_bfloat16(model)
+        if plan != "fp32":
+            fused_products.to_bfloat16(model, plan)
         card = {**asdict(self.card), "part": part}
         properties = onnx_file.metadata(
             self.name, flavour, self.weights_sha256, self.card.licence, self.card.citation, card
         )
         return _cache.Graph(*onnx_file.serialise(model, properties))
 
-    def graph(self, part: str, flavour: str, precision: str = "fp32") -> _cache.Graph:
-        """The graph, from the cache where it is there and whole."""
+    def graph(self, part: str, flavour: str, plan: str = "fp32") -> _cache.Graph:
+        """The graph, from the cache where it is there and whole. ``plan``: "fp32", or one of a lower precision."""
         card = json.dumps(asdict(self.card), sort_keys=True)
-        key = [f"lucid-{part}", flavour, precision, self.weights_sha256, self.name, card]
-        return _cache.graph(key, lambda: self.build(part, flavour, precision))
+        key = [f"lucid-{part}", flavour, plan, self.weights_sha256, self.name, card]
+        return _cache.graph(key, lambda: self.build(part, flavour, plan))
 
     def flavour(self, able: tuple[str, ...]) -> str:
         """What the backend prefers."""
@@ -160,7 +162,7 @@ class ExportedGraph:
     """An exported ONNX file: the whole network, of which the parts can be had, or one part, and its card."""
 
     offers = ("graph",)
-    precisions = ("fp32", "bf16")
+    plans = PLANS
 
     def __init__(self, path: str, data: bytes, network: str | None):
         from ..export import lucid_parts, onnx_file
@@ -212,17 +214,17 @@ class ExportedGraph:
         parts = lucid_parts.parts(onnx.load_model_from_string(self._graph.model))
         return {p: _cache.Graph(*onnx_file.serialise(m, {})) for p, m in zip(PARTS[1:], parts, strict=True)}
 
-    def graph(self, part: str, flavour: str, precision: str = "fp32") -> _cache.Graph:
-        """The file's bytes, or the part cut out of them; made anew for another precision than float32."""
+    def graph(self, part: str, flavour: str, plan: str = "fp32") -> _cache.Graph:
+        """The file's bytes, or the part cut out of them; made anew for another plan than "fp32"."""
         graph = self._graph if part == self.parts[0] else self._cut[part]
-        if precision == "fp32":
+        if plan == "fp32":
             return graph
         import onnx
 
         from ..export import fused_products, onnx_file
 
         model = onnx.load_model_from_string(graph.model)
-        fused_products.to_bfloat16(model)
+        fused_products.to_bfloat16(model, plan)
         return _cache.Graph(*onnx_file.serialise(model, {}))
 
     def export(self, path: str, flavour: str | None = None, part: str = "whole") -> None:
