@@ -51,10 +51,10 @@ def attention(
     ``[heads * features, I]``; ``to_v``: ``[heads * values, I]``; ``to_out``: ``[O, heads * values]``, all of them also
     with ``[1, 1]`` behind; ``q_bias``, ``v_bias``, ``out_bias``: a number an output or None; ``act``: ``"linear"`` or
     ``"gelu"``; ``residual``: ``[N, O, H, W]`` or None; ``products="bfloat16"`` rounds what is multiplied at every
-    position (docs/image-kernels.md), and is of float32 images with ``impl="native"``. Returns ``[N, O, H, W]``. Raises InputError that names what does
-    not fit. Source: Shen et al., "Efficient attention: attention with linear complexities", WACV 2021. Matches
-    stylegan2-pytorch 1.5.10 with ``q_scale = k_scale = features ** -0.25`` and 1.9.0 with ``out_scale = features **
-    -0.5``, ``act="gelu"`` and ``source`` :func:`depthwise_conv2d` of ``x``.
+    position (docs/image-kernels.md), and is of float32 images with ``impl="native"``. Returns ``[N, O, H, W]``. Raises
+    InputError that names what does not fit. Source: Shen et al., "Efficient attention: attention with linear
+    complexities", WACV 2021. Matches stylegan2-pytorch 1.5.10 with ``q_scale = k_scale = features ** -0.25`` and 1.9.0
+    with ``out_scale = features ** -0.5``, ``act="gelu"`` and ``source`` :func:`depthwise_conv2d` of ``x``.
 
     >>> import numpy as np
     >>> one = np.ones((1, 1), np.float32)
