@@ -45,8 +45,8 @@ void panel_product(const PanelProduct& product, const float* a, const float* b, 
                    const float* factors, float* out);
 void add_scaled_columns(int64_t rows, int64_t columns, const float* x, const float* factors, float* out);
 void exp2_columns(int64_t rows, int64_t columns, float* x, float* largest, float* sums, float* scale);
-void panel_product_bf16(const PanelProduct& product, const bfloat16_pair* a, const bfloat16_pair* b,
-                        const float* start, const float* factors, float* out);
+void panel_product_bf16(const PanelProduct& product, const bfloat16_pair* a, const bfloat16_pair* b, const float* start,
+                        const float* factors, float* out);
 void exp2_columns_bf16(int64_t rows, int64_t columns, const float* x, float* largest, float* sums, float* scale,
                        bfloat16_pair* out);
 float plane_centre(const float* x, int64_t count);

@@ -14,6 +14,7 @@ namespace {
 
 constexpr double kLog2E = 1.4426950408889634074;         // exponentials are to base 2
 constexpr int64_t kMinSegment = 512, kMaxSegments = 16;  // of positions whose sums are made apart; the arithmetic's
+constexpr int64_t kFewTasks = 16;                        // fewer segments are shared out by smaller groups of heads
 constexpr int64_t kSumFloats = 1 << 20;                  // of sums in memory at once, if samples are no larger
 
 int64_t segment_of(int64_t positions) {
@@ -103,12 +104,11 @@ Attention::Attention(const AttentionSpec& spec, const AttentionWeights& w) : spe
   if (spec.gelu) round_packed(k, spec.heads, values, padded_out_, last_, last_pairs_, false);
 }
 
-// kHeadsTogether heads, or what is left of them, over positions `first` to `last`.
+// `heads` heads, which share what is gathered, over positions `first` to `last`.
 void Attention::sum_segment(const float* source, int64_t positions, int64_t first, int64_t last, int64_t head,
-                            float* sums, float* largest, float* weighted) const {
+                            int64_t heads, float* sums, float* largest, float* weighted) const {
   const Kernels& k = kernels();
   const int64_t channels = spec_.channels, features = padded_features_, size = channels * features;
-  const int64_t heads = std::min(kHeadsTogether, spec_.heads - head);
   float* run = thread_memory(ThreadMemory::values, kRun * channels * kPanel);
   float* weights = thread_memory(ThreadMemory::sums, kPanel * features + features);
   float* scale = weights + kPanel * features;
@@ -129,8 +129,8 @@ void Attention::sum_segment(const float* source, int64_t positions, int64_t firs
   }
 }
 
-// What is multiplied by q's weights: [features][padded_made_], or pairs of them in bfloat16. `centres`: null, or what was
-// taken off the source.
+// What is multiplied by q's weights: [features][padded_made_], or pairs of them in bfloat16. `centres`: null, or what
+// was taken off the source.
 void Attention::make_context(const Sums& s, const float* centres, int64_t sample, int64_t head, float* context) const {
   const Kernels& k = kernels();
   const size_t wide = static_cast<size_t>(s.features);
@@ -147,7 +147,8 @@ void Attention::make_context(const Sums& s, const float* centres, int64_t sample
   for (int64_t g = 0; g < s.segments; ++g)
     k.add_scaled_columns(spec_.channels, s.features, s.weighted + s.at(sample, g, head) * s.size,
                          shares.data() + static_cast<size_t>(g) * wide, sum);
-  for (int64_t e = 0; centres && e < s.size; ++e) sum[e] += centres[e / s.features];
+  for (int64_t c = 0; centres && c < spec_.channels; ++c)
+    for (int64_t f = 0; f < s.features; ++f) sum[c * s.features + f] += centres[c];
   const PanelProduct p = {spec_.features, padded_made_, spec_.channels, 1, s.features, padded_made_, padded_made_};
   float* made = centres ? thread_memory(ThreadMemory::strip, spec_.features * padded_made_) : context;
   k.panel_product(p, sum, made_.data() + head * spec_.channels * padded_made_, nullptr, nullptr, made);
@@ -203,7 +204,7 @@ void Attention::run(const float* x, const float* source, const float* residual, 
                     const Threads& threads, float* out) const {
   const int64_t positions = shape.h * shape.w, heads = spec_.heads, channels = spec_.channels;
   if (shape.n < 1 || positions < 1) return;
-  const int64_t segment = segment_of(positions), groups = divide_up(heads, kHeadsTogether);
+  const int64_t segment = segment_of(positions);
   const int64_t runs = divide_up(positions, kRun * kPanel), context = spec_.features * padded_made_;
   const int64_t start = spec_.bfloat16 ? padded_features_ : 0;
   Sums sums = {};
@@ -225,17 +226,19 @@ void Attention::run(const float* x, const float* source, const float* residual, 
       x_centres = plane_centres(kernels(), here, samples * channels, positions, threads);
       source_centres = x == source ? x_centres : plane_centres(kernels(), near, samples * channels, positions, threads);
     }
+    const int64_t group = samples * sums.segments < kFewTasks ? 4 : 8, groups = divide_up(heads, group);
     parallel_for(static_cast<uint64_t>(samples * sums.segments * groups), threads, [&](uint64_t task) {
-      const int64_t s = static_cast<int64_t>(task), head = s % groups * kHeadsTogether;
+      const int64_t s = static_cast<int64_t>(task), head = s % groups * group, count = std::min(group, heads - head);
       const int64_t part = s / groups % sums.segments, sample = s / groups / sums.segments;
-      const int64_t at = sums.at(sample, part, head), begin = part * segment, end = std::min(positions, begin + segment);
+      const int64_t at = sums.at(sample, part, head), begin = part * segment,
+                    end = std::min(positions, begin + segment);
       float *total = sums.sums + at * sums.features, *largest = sums.largest + at * sums.features;
       float* weighted = sums.weighted + at * sums.size;
       if (spec_.bfloat16)
         sum_segment_bf16(near + sample * image, source_centres.data() + sample * channels, positions, begin, end, head,
-                         total, largest, weighted);
+                         count, total, largest, weighted);
       else
-        sum_segment(near + sample * image, positions, begin, end, head, total, largest, weighted);
+        sum_segment(near + sample * image, positions, begin, end, head, count, total, largest, weighted);
     });
     parallel_for(static_cast<uint64_t>(samples * heads), threads, [&](uint64_t task) {
       const int64_t s = static_cast<int64_t>(task), centre = s / heads * channels;

@@ -42,16 +42,15 @@ class Attention {
   static int64_t packed_size(const AttentionSpec& spec);
 
  private:
-  static constexpr int64_t kHeadsTogether = 4;  // that share a gathered panel
   struct Sums;
-  void sum_segment(const float* source, int64_t positions, int64_t first, int64_t last, int64_t head, float* sums,
-                   float* largest, float* weighted) const;
+  void sum_segment(const float* source, int64_t positions, int64_t first, int64_t last, int64_t head, int64_t heads,
+                   float* sums, float* largest, float* weighted) const;
   void make_context(const Sums& sums, const float* centres, int64_t sample, int64_t head, float* context) const;
   void attend(const float* panel, const float* contexts, int64_t width, float* made) const;
   void compute(const float* x, const float* contexts, int64_t positions, int64_t width, float* made) const;
   // In bfloat16; contexts then hold pairs of features, starts what q's products begin with.
   void sum_segment_bf16(const float* source, const float* centres, int64_t positions, int64_t first, int64_t last,
-                        int64_t head, float* sums, float* largest, float* weighted) const;
+                        int64_t head, int64_t heads, float* sums, float* largest, float* weighted) const;
   void start_queries(const float* centres, int64_t head, float* starts) const;
   void attend_bf16(const bfloat16_pair* panel, const float* starts, const bfloat16_pair* contexts, int64_t width,
                    float* made) const;

@@ -10,10 +10,11 @@ namespace dsb {
 
 // k of a centred source differs by a number a feature, which a softmax over the positions does not see.
 void Attention::sum_segment_bf16(const float* source, const float* centres, int64_t positions, int64_t first,
-                                 int64_t last, int64_t head, float* sums, float* largest, float* weighted) const {
+                                 int64_t last, int64_t head, int64_t heads, float* sums, float* largest,
+                                 float* weighted) const {
   const Kernels& k = kernels();
   const int64_t channels = spec_.channels, features = padded_features_, size = channels * features;
-  const int64_t heads = std::min(kHeadsTogether, spec_.heads - head), pairs = divide_up(channels, 2);
+  const int64_t pairs = divide_up(channels, 2);
   float* values = thread_memory(ThreadMemory::values, kRun * (pairs * kPanel + channels * kPanel / 2));
   bfloat16_pair* run = reinterpret_cast<bfloat16_pair*>(values);
   bfloat16_pair* neighbours = run + kRun * pairs * kPanel;
@@ -35,9 +36,14 @@ void Attention::sum_segment_bf16(const float* source, const float* centres, int6
       const PanelProduct keys = {width, features, pairs, 1, kPanel, features, features};
       k.panel_product_bf16(keys, panel, key_pairs_.data() + (head + h) * pairs * features, nullptr, nullptr, key);
       k.exp2_columns_bf16(width, features, key, largest + h * features, sums + h * features, scale, weights);
-      const PanelProduct add = {
-          channels, features, divide_up(width, 2), kPanel / 2,
-          1,        features, features,            at == first ? Join::replace : Join::rescale};
+      const PanelProduct add = {channels,
+                                features,
+                                divide_up(width, 2),
+                                kPanel / 2,
+                                1,
+                                features,
+                                features,
+                                at == first ? Join::replace : Join::rescale};
       k.panel_product_bf16(add, turned, weights, nullptr, scale, weighted + h * size);
     }
   }
@@ -97,8 +103,7 @@ void Attention::attend_bf16(const bfloat16_pair* panel, const float* starts, con
 void Attention::compute_bf16(const float* x, const float* centres, const float* starts, const float* contexts,
                              int64_t positions, int64_t width, float* made) const {
   const int64_t pairs = divide_up(spec_.channels, 2);
-  bfloat16_pair* run =
-      reinterpret_cast<bfloat16_pair*>(thread_memory(ThreadMemory::values, kRun * kPanel * pairs));
+  bfloat16_pair* run = reinterpret_cast<bfloat16_pair*>(thread_memory(ThreadMemory::values, kRun * kPanel * pairs));
   gather_pairs(kernels(), x, centres, spec_.channels, positions, width, run);
   for (int64_t e = 0; e < width; e += kPanel)
     attend_bf16(run + e * pairs, starts, reinterpret_cast<const bfloat16_pair*>(contexts), std::min(kPanel, width - e),

@@ -121,8 +121,8 @@ FloatArray bind_attention(const FloatArray& x, const FloatArray& source, const F
       (out_bias && out_bias->size() != made) || (residual && residual->size() != result.size()))
     throw py::value_error("attention: biases or residual do not fit");
   const auto data = [](const std::optional<FloatArray>& array) { return array ? array->data() : nullptr; };
-  const AttentionSpec spec = {s.c, heads, wide / heads, values / heads, made, q_scale, k_scale, out_scale, gain, gelu,
-                              bfloat16_products};
+  const AttentionSpec spec = {s.c,       heads, wide / heads, values / heads,   made, q_scale, k_scale,
+                              out_scale, gain,  gelu,         bfloat16_products};
   const AttentionWeights weights = {to_q.data(),  data(q_bias),  to_k.data(),   to_v.data(),
                                     data(v_bias), to_out.data(), data(out_bias)};
   FloatArray out = make(result);

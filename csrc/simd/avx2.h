@@ -88,6 +88,12 @@ inline F32 add(F32 a, F32 b) { return {_mm256_add_ps(a.v, b.v)}; }
 inline F32 sub(F32 a, F32 b) { return {_mm256_sub_ps(a.v, b.v)}; }
 inline F32 div(F32 a, F32 b) { return {_mm256_div_ps(a.v, b.v)}; }
 inline F32 square_root(F32 a) { return {_mm256_sqrt_ps(a.v)}; }
+// a where it is larger, else b.
+inline F32 larger(F32 a, F32 b) { return {_mm256_max_ps(a.v, b.v)}; }
+// The float whose exponent is the last eight bits of a.
+inline F32 exponent_from_last_bits(F32 a) {
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(a.v), 23))};
+}
 inline __m256i first_lanes(int64_t count) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }

@@ -83,6 +83,12 @@ inline F32 add(F32 a, F32 b) { return {_mm512_add_ps(a.v, b.v)}; }
 inline F32 sub(F32 a, F32 b) { return {_mm512_sub_ps(a.v, b.v)}; }
 inline F32 div(F32 a, F32 b) { return {_mm512_div_ps(a.v, b.v)}; }
 inline F32 square_root(F32 a) { return {_mm512_sqrt_ps(a.v)}; }
+// a where it is larger, else b.
+inline F32 larger(F32 a, F32 b) { return {_mm512_max_ps(a.v, b.v)}; }
+// The float whose exponent is the last eight bits of a.
+inline F32 exponent_from_last_bits(F32 a) {
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(a.v), 23))};
+}
 // The first `count` lanes, fewer than all; the rest of the memory is not touched, the rest of the lanes is 0.
 inline F32 load_first(const float* p, int64_t count) {
   return {_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1u), p)};

@@ -98,6 +98,17 @@ inline F32 add(F32 a, F32 b) { return {a.v + b.v}; }
 inline F32 sub(F32 a, F32 b) { return {a.v - b.v}; }
 inline F32 div(F32 a, F32 b) { return {a.v / b.v}; }
 inline F32 square_root(F32 a) { return {__builtin_sqrtf(a.v)}; }
+// a where it is larger, else b.
+inline F32 larger(F32 a, F32 b) { return {a.v > b.v ? a.v : b.v}; }
+// The float whose exponent is the last eight bits of a.
+inline F32 exponent_from_last_bits(F32 a) {
+  uint32_t bits;
+  __builtin_memcpy(&bits, &a.v, sizeof bits);
+  bits <<= 23;
+  F32 power;
+  __builtin_memcpy(&power.v, &bits, sizeof bits);
+  return power;
+}
 // Fewer than all lanes: none here.
 inline F32 load_first(const float*, int64_t) { return {0.0f}; }
 inline void store_first(F32, int64_t, float*) {}
