@@ -9,7 +9,7 @@ import onnx
 
 from dsb_fast._errors import InputError
 
-from . import stylegan2_fused, stylegan2_portable
+from . import stylegan2_fused, stylegan2_half, stylegan2_portable
 from .ecg_graph import DOMAIN
 from .lucid_builder import Graph, model
 from .stylegan2_network import StyleGan2Network
@@ -25,6 +25,7 @@ def build(
     noise: str = "input",
     flavour: str = "portable",
     mean_style: np.ndarray | None = None,
+    precision: str = "fp32",
 ) -> onnx.ModelProto:
     """The graph of a ``part`` of the network: "whole", "mapping" or "synthesis"; float32, the batch N free.
 
@@ -35,10 +36,13 @@ def build(
     - synthesis: ``w`` [N, num_ws, w_dim] and the noise to ``image``
 
     ``noise``: "input", "const" (the planes of the file, inside) or "none". ``mean_style`` [w_dim] is what styles are
-    drawn towards, in all rows; left out, the file's own; without any the graph has no truncation. Raises InputError
-    for another part, noise or flavour, and for "const" where the file has no planes.
+    drawn towards, in all rows; left out, the file's own; without any the graph has no truncation. ``precision`` "fp16",
+    of portable graphs: the synthesis in float16 between float32 inputs and output (:mod:`.stylegan2_half`). Raises
+    InputError for another part, noise, flavour or precision, and for "const" where the file has no planes.
     """
-    for name, value, known in (("part", part, PARTS), ("noise", noise, NOISES), ("flavour", flavour, tuple(_FLAVOURS))):
+    precisions = ("fp32", "fp16") if flavour == "portable" else ("fp32",)
+    asked = (("part", part, PARTS), ("noise", noise, NOISES), ("flavour", flavour, tuple(_FLAVOURS)))
+    for name, value, known in (*asked, (f"precision of {flavour} graphs", precision, precisions)):
         if value not in known:
             raise InputError(f"{name}: {value!r}; there are {', '.join(known)}")
     if noise == "const" and network.noisy and not network.has_stored_noise:
@@ -52,7 +56,10 @@ def build(
         return model(graph, "stylegan2_mapping", inputs, {"w": ["N", network.num_ws, network.w_dim]})
     if part == "whole":
         _styles(graph, network, mean, builder)
-    builder.synthesis(graph, network, noise)
+    if precision == "fp16":
+        stylegan2_half.HalfSynthesis(graph, network, noise).build()
+    else:
+        builder.synthesis(graph, network, noise)
     name = "stylegan2" if part == "whole" else "stylegan2_synthesis"
     image = ["N", network.img_channels, network.resolution, network.resolution]
     return model(graph, name, inputs, {"image": image})

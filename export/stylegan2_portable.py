@@ -11,6 +11,7 @@ import numpy as np
 
 from .lucid_builder import SLOPE, Graph, StandardPart
 from .lucid_portable import energies
+from .stylegan2_filters import filters
 from .stylegan2_network import HOMOGENEOUS, Block, Linear, Modulated, StyleGan2Network, scaled
 
 _OPERATORS = {name: name.capitalize() for name in ("relu", "tanh", "sigmoid")}
@@ -22,11 +23,11 @@ def mapping(graph: Graph, network: StyleGan2Network, output: str) -> None:
     part = StandardPart(graph, {}, "mapping.")
     x = _normalised(part, "z", "latent", network.z_dim)
     if network.embed:
-        label = _linear(graph, network.embed, "label")
+        label = linear(graph, network.embed, "label")
         label = _normalised(part, label, "embedded", len(network.embed.bias))
         x = part.node("Concat", [x, label], "joined", axis=1)
     for layer in network.mapping:
-        x = _linear(graph, layer, x)
+        x = linear(graph, layer, x)
     row = part.node("Unsqueeze", [x, part.integers(1)], "row")
     graph.node("Expand", [row, part.integers(1, network.num_ws, 1)], output)
 
@@ -42,11 +43,7 @@ def truncation(graph: Graph, network: StyleGan2Network, w: str, mean_style: np.n
 
 def synthesis(graph: Graph, network: StyleGan2Network, noise: str) -> None:
     """``w`` [N, num_ws, w_dim] and, for ``noise`` "input", its planes to ``image``."""
-    builder = _Synthesis(graph, network, noise)
-    x, image = graph.constant("synthesis.b4.const", network.const[None]), ""
-    for block in network.blocks:
-        x, image = builder.block(block, x, image)
-    graph.nodes[-1].output[0] = "image"
+    Synthesis(graph, network, noise).build()
 
 
 def _normalised(part: StandardPart, x: str, name: str, features: int) -> str:
@@ -57,14 +54,16 @@ def _normalised(part: StandardPart, x: str, name: str, features: int) -> str:
     return part.node("Div", [x, part.node("Sqrt", [least], f"{name}.norm")], name)
 
 
-def _linear(graph: Graph, layer: Linear, x: str) -> str:
+def linear(graph: Graph, layer: Linear, x: str) -> str:
     part = StandardPart(graph, {}, f"{layer.name}.")
     inputs = [x, graph.constant(f"{part.name}weight", layer.weight), graph.constant(f"{part.name}bias", layer.bias)]
-    return _activated(part, part.node("Gemm", inputs, "sum", transB=1), layer.activation, layer.gain)
+    return activated(part, part.node("Gemm", inputs, "sum", transB=1), layer.activation, layer.gain)
 
 
-def _activated(part: StandardPart, x: str, activation: str, gain: float = 1.0, clamp: float | None = None) -> str:
-    """clamp(gain * activation(x)).
+def activated(
+    part: StandardPart, x: str, activation: str, gain: float = 1.0, clamp: float | None = None, kind=np.float32
+) -> str:
+    """clamp(gain * activation(x)), where x is of ``kind``.
 
     Not ONNX's Elu, Selu and Softplus: ONNX Runtime rounds the values that are left over behind its vectors otherwise
     than those in them, and where vectors end depends on the batch.
@@ -75,141 +74,130 @@ def _activated(part: StandardPart, x: str, activation: str, gain: float = 1.0, c
         x = part.node("Mul", [x, part.node("Sigmoid", [x], "sigmoid")], "activated")
     elif activation in ("elu", "selu"):
         scale, slope = _SELU if activation == "selu" else (1.0, 1.0)
-        x, gain = _elu(part, x, slope), gain * scale
+        x, gain = _elu(part, x, slope, kind), gain * scale
     elif activation == "softplus":
-        x = _softplus(part, x)
+        x = _softplus(part, x, kind)
     elif activation != "linear":
         x = part.node(_OPERATORS[activation], [x], "activated")
     if gain != 1.0:
-        x = part.node("Mul", [x, part.graph.constant(f"{part.name}gain", gain)], "scaled")
-    if clamp is not None:
-        low, high = (part.graph.constant(f"{part.name}clamp.{n}", n * clamp) for n in (-1, 1))
-        x = part.node("Clip", [x, low, high], "clamped")
-    return x
+        x = part.node("Mul", [x, part.graph.constant(f"{part.name}gain", gain, kind)], "scaled")
+    return x if clamp is None else clamped(part, x, clamp, "clamped", kind)
 
 
-def _elu(part: StandardPart, x: str, slope: float) -> str:
+def clamped(part: StandardPart, x: str, most: float, output: str, kind=np.float32) -> str:
+    """x between -most and most."""
+    ends = [part.graph.constant(f"{part.name}{output}.{n}", n * most, kind) for n in (-1, 1)]
+    return part.node("Clip", [x, *ends], output)
+
+
+def _elu(part: StandardPart, x: str, slope: float, kind) -> str:
     """max(x, 0) + slope (exp(min(x, 0)) - 1), which is 2 slope t / (1 - t) with t = tanh(min(x, 0) / 2)."""
-    number = part.graph.constant
-    half = part.node("Mul", [part.node("Min", [x, number("zero", 0)], "negative"), number("half", 0.5)], "half")
+
+    def number(value: float) -> str:
+        return part.graph.constant(f"{np.dtype(kind)}.{value:.2f}", value, kind)
+
+    half = part.node("Mul", [part.node("Min", [x, number(0)], "negative"), number(0.5)], "half")
     t = part.node("Tanh", [half], "tanh")
-    ratio = part.node("Div", [t, part.node("Sub", [number("one", 1), t], "rest")], "ratio")
-    below = part.node("Mul", [ratio, number(f"elu.{slope:.2f}", 2 * slope)], "below")
+    ratio = part.node("Div", [t, part.node("Sub", [number(1), t], "rest")], "ratio")
+    below = part.node("Mul", [ratio, number(2 * slope)], "below")
     return part.node("Add", [part.node("Relu", [x], "positive"), below], "activated")
 
 
-def _softplus(part: StandardPart, x: str) -> str:
+def _softplus(part: StandardPart, x: str, kind) -> str:
     """log(1 + exp(x)): minus the logarithm of the second share of (x, 0)."""
     single = part.node("Unsqueeze", [x, part.integers(-1)], "single")
-    pair = part.node("Mul", [single, part.graph.constant("softplus", [1, 0])], "pair")
+    pair = part.node("Mul", [single, part.graph.constant(f"{np.dtype(kind)}.pair", [1, 0], kind)], "pair")
     shares = part.node("LogSoftmax", [pair], "shares", axis=-1)
     return part.node("Neg", [part.node("Gather", [shares, part.integer(1)], "share", axis=-1)], "activated")
 
 
-class Filter:
-    """A resample filter over the axes ``x`` and ``y``, made up for the zeros between samples: ``taps`` [height, width].
+class Synthesis:
+    """The nodes of a synthesis network; ``noise`` is "input", "const" or "none".
 
-    An axis has two taps or more: a single one acts as the second of two, by the families' rules of padding.
+    What a lower precision does otherwise is in methods of their own: :mod:`dsb_fast.export.stylegan2_half`.
     """
 
-    def __init__(self, taps: np.ndarray, x: bool = True, y: bool = True):
-        self.x, self.y = x, y
-        taps = np.pad(taps, [(int(axis and n == 1), 0) for axis, n in zip((y, x), taps.shape, strict=True)])
-        self.taps = taps * (2 if x else 1) * (2 if y else 1)
-
-    def ends(self, side: int) -> list[int]:
-        """Zeros before and after each axis ([top, left, bottom, right], negative: crops) around what a transposed
-        convolution of ``side`` x ``side`` taps made."""
-        (height, width), half = self.taps.shape, side // 2
-        before = [(n + 1) // 2 - half if axis else 0 for n, axis in ((height, self.y), (width, self.x))]
-        return before + [n // 2 - half if axis else 0 for n, axis in ((height, self.y), (width, self.x))]
-
-    @property
-    def strides(self) -> list[int]:
-        return [1 + self.y, 1 + self.x]
-
-    @property
-    def crops(self) -> list[int]:
-        """What is too much of the transposed convolution that enlarges an image with these taps."""
-        sizes = [(n, axis) for n, axis in zip(self.taps.shape, (self.y, self.x), strict=True)]
-        before = [n - 1 - (n + 1) // 2 if axis else 0 for n, axis in sizes]
-        return before + [n - 2 - (n - 2) // 2 if axis else 0 for n, axis in sizes]
-
-
-def filters(taps: np.ndarray) -> list[Filter]:
-    """The filter of a network, or one for each axis of a separable one."""
-    taps = np.float64(taps)
-    return [Filter(taps)] if taps.ndim == 2 else [Filter(taps[None, :], y=False), Filter(taps[:, None], x=False)]
-
-
-class _Synthesis:
-    """The nodes of a synthesis network; ``noise`` is "input", "const" or "none"."""
+    kind = np.float32  # of activations and what they meet
 
     def __init__(self, graph: Graph, network: StyleGan2Network, noise: str):
-        self.graph, self.noise, self.filters = graph, noise, filters(network.filter)
+        self.graph, self.network, self.noise, self.filters = graph, network, noise, filters(network.filter)
         self.planes = {layer.name: index for index, layer in enumerate(network.noisy)}
+
+    def build(self) -> None:
+        """All blocks, to ``image``."""
+        x, image = self.constant("synthesis.b4.const", self.network.const[None]), ""
+        for block in self.network.blocks:
+            x, image = self.block(block, x, image)
+        self.graph.nodes[-1].output[0] = "image"
 
     def part(self, name: str) -> StandardPart:
         return StandardPart(self.graph, {}, f"{name}.")
+
+    def constant(self, name: str, values) -> str:
+        return self.graph.constant(name, values, self.kind)
 
     def block(self, block: Block, x: str, image: str) -> tuple[str, str]:
         """The block's activations, and the image so far: '' where there is none."""
         part, branch = self.part(block.name), ""
         if block.skip is not None:
-            weight = self.graph.constant(f"{block.name}.skip.weight", block.skip[:, :, None, None])
-            branch = part.node("Conv", [x, weight], "skip.out")
-            branch = self.enlarged(self.part(f"{block.name}.skip"), branch, len(block.skip))
+            branch = self.branch(self.part(f"{block.name}.skip"), block.skip, x)
         for conv in block.convs:
             x = self.convolution(conv, x)
         x = part.node("Add", [x, branch], "joined") if branch else x
         if block.rgb is None:
             return x, image
-        below = self.enlarged(part, image, len(block.rgb.bias)) if image else ""
+        below = self.enlarged(part, image, len(block.rgb.bias), np.float32) if image else ""
         image = self.colours(block.rgb, x)
         return x, part.node("Add", [image, below], "image") if below else image
 
-    def enlarged(self, part: StandardPart, image: str, channels: int) -> str:
+    def branch(self, part: StandardPart, weight: np.ndarray, x: str) -> str:
+        """A resnet's side branch."""
+        x = part.node("Conv", [x, self.constant(f"{part.name}weight", weight[:, :, None, None])], "out")
+        return self.enlarged(part, x, len(weight), self.kind)
+
+    def enlarged(self, part: StandardPart, image: str, channels: int, kind) -> str:
         """Twice the size: zeros between the samples, then the filter."""
         for index, f in enumerate(self.filters):
-            taps = self.graph.constant(f"upsample.{index}.{channels}", np.tile(f.taps, (channels, 1, 1, 1)))
+            taps = np.tile(f.taps, (channels, 1, 1, 1))
+            taps = self.graph.constant(f"upsample.{index}.{channels}.{np.dtype(kind)}", taps, kind)
             how = {"strides": f.strides, "pads": f.crops, "group": channels}
             image = part.node("ConvTranspose", [image, taps], f"enlarged.{index}", **how)
         return image
 
-    def styled(self, part: StandardPart, layer: Modulated, x: str) -> tuple[str, str]:
-        """x with its channels multiplied by the style, and the style."""
+    def style(self, part: StandardPart, layer: Modulated) -> str:
         row = self.graph.constant(f"integer.{layer.row}", layer.row, np.int64)
-        w = part.node("Gather", ["w", row], "w", axis=1)
-        style = _linear(self.graph, layer.style, w)
-        return _scale(part, x, style, "modulated"), style
+        return linear(self.graph, layer.style, part.node("Gather", ["w", row], "w", axis=1))
 
     def convolution(self, layer: Modulated, x: str) -> str:
         """A layer with noise, bias and activation; a gain that passes through it is in everything before."""
         part = self.part(layer.name)
         folded, left = (layer.gain, 1.0) if layer.activation in HOMOGENEOUS else (1.0, layer.gain)
-        x, style = self.styled(part, layer, x)
-        x = self.sums(part, layer, x)
+        style = self.style(part, layer)
         squares = part.node("Mul", [style, style], "squares")
         powers = self.graph.constant(f"{part.name}energies", scaled(energies(layer.weight), folded**-2))
         least = self.graph.constant(f"{part.name}least", 1e-8 * folded**-2)
         norm = part.node("Sqrt", [part.node("Gemm", [squares, powers, least], "energy")], "norm")
-        x = _scale(part, x, part.node("Reciprocal", [norm], "inverse"), "demodulated")
+        x = self.modulated(part, layer, x, style, part.node("Reciprocal", [norm], "inverse"))
         x = self.noisy(part, layer, x, folded)
-        bias = self.graph.constant(f"{part.name}bias", scaled(layer.bias, folded).reshape(-1, 1, 1))
-        return _activated(part, part.node("Add", [x, bias], "sum"), layer.activation, left, layer.clamp)
+        x = part.node("Add", [x, self.bias(part, scaled(layer.bias, folded))], "sum")
+        return self.activated(part, x, layer, left)
 
-    def sums(self, part: StandardPart, layer: Modulated, x: str) -> str:
-        side = layer.weight.shape[2]
-        if not layer.up:
-            weight = self.graph.constant(f"{part.name}weight", layer.weight)
-            return part.node("Conv", [x, weight], "out", pads=[side // 2] * 4)
-        ends = np.sum([f.ends(side) for f in self.filters], axis=0)
-        weight = self.graph.constant(f"{part.name}weight", layer.weight.transpose(1, 0, 2, 3))
-        crops = [max(0, -int(n)) for n in ends]
-        x, channels = part.node("ConvTranspose", [x, weight], "transposed", strides=[2, 2], pads=crops), len(layer.bias)
+    def modulated(self, part: StandardPart, layer: Modulated, x: str, style: str, inverse: str) -> str:
+        """x times the style, convolved, times the demodulation."""
+        x = self.sums(part, layer.weight, scale(part, x, style, "modulated"), layer.up)
+        return scale(part, x, inverse, "demodulated")
+
+    def sums(self, part: StandardPart, weight: np.ndarray, x: str, up: bool) -> str:
+        """The convolution, to twice the size where ``up``."""
+        channels, side = len(weight), weight.shape[2]
+        if not up:
+            return part.node("Conv", [x, self.constant(f"{part.name}weight", weight)], "out", pads=[side // 2] * 4)
+        crops = [max(0, -int(n)) for n in np.sum([f.ends(side) for f in self.filters], axis=0)]
+        weight = self.constant(f"{part.name}weight", weight.transpose(1, 0, 2, 3))
+        x = part.node("ConvTranspose", [x, weight], "transposed", strides=[2, 2], pads=crops)
         for index, f in enumerate(self.filters):
             taps = np.tile(f.taps[::-1, ::-1], (channels, 1, 1, 1))
-            taps = self.graph.constant(f"filter.{index}.{channels}", taps)
+            taps = self.constant(f"filter.{index}.{channels}", taps)
             pads = [max(0, n) for n in f.ends(side)]
             x = part.node("Conv", [x, taps], f"filtered.{index}", pads=pads, group=channels)
         return x
@@ -225,16 +213,26 @@ class _Synthesis:
         else:
             factor = self.graph.constant(f"{part.name}noise_strength", strength)
             plane = part.node("Mul", [f"noise_{self.planes[layer.name]}", factor], "noise")
-        return part.node("Add", [x, plane], "noisy")
+        return part.node("Add", [x, self.plane(part, plane)], "noisy")
+
+    def plane(self, part: StandardPart, plane: str) -> str:
+        """A plane of noise as it is added."""
+        return plane
+
+    def bias(self, part: StandardPart, bias: np.ndarray) -> str:
+        return self.constant(f"{part.name}bias", bias.reshape(-1, 1, 1))
+
+    def activated(self, part: StandardPart, x: str, layer: Modulated, gain: float) -> str:
+        return activated(part, x, layer.activation, gain, layer.clamp)
 
     def colours(self, rgb: Modulated, x: str) -> str:
         part = self.part(rgb.name)
-        x, _ = self.styled(part, rgb, x)
-        constants = [self.graph.constant(f"{part.name}{kind}", getattr(rgb, kind)) for kind in ("weight", "bias")]
-        return _activated(part, part.node("Conv", [x, *constants], "out"), "linear", clamp=rgb.clamp)
+        x = scale(part, x, self.style(part, rgb), "modulated")
+        constants = [self.constant(f"{part.name}{kind}", getattr(rgb, kind)) for kind in ("weight", "bias")]
+        return activated(part, part.node("Conv", [x, *constants], "out"), "linear", clamp=rgb.clamp)
 
 
-def _scale(part: StandardPart, x: str, factors: str, output: str) -> str:
+def scale(part: StandardPart, x: str, factors: str, output: str) -> str:
     """x with every channel of a sample multiplied by its factor."""
     planes = part.node("Reshape", [factors, part.integers(0, -1, 1, 1)], f"{output}.factors")
     return part.node("Mul", [x, planes], output)
