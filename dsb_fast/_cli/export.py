@@ -12,7 +12,7 @@ def add_arguments(parser) -> None:
     parser.add_argument(
         "--flavour", default="portable", help="portable: standard operators only (default); fused: operators of ours"
     )
-    parser.add_argument("--noise", metavar="MODE", help="image models: input (stylegan2-pytorch has no other)")
+    parser.add_argument("--noise", metavar="MODE", help="image models: input, const or none (stylegan2-pytorch: input)")
     parser.add_argument("--part", metavar="PART", help="image models: whole (default), mapping or synthesis")
     parser.add_argument(
         "--fidelity", action="store_true", default=None, help="image models: the graph that torch-fidelity takes"

@@ -7,12 +7,12 @@ import math
 import sys
 
 _WORDS = {"true": True, "false": False, "none": None}
-_OPTIONS = ("leads", "truncation", "truncation_cutoff", "label", "noise", "mixing")  # of samples
+_OPTIONS = ("leads", "truncation", "truncation_cutoff", "label", "noise", "mixing", "numpy_seed")  # of samples
 
 
 def add_arguments(parser) -> None:
     """Options of the subcommand."""
-    from .common import add_model_arguments
+    from .common import add_model_arguments, label
 
     add_model_arguments(parser)
     parser.add_argument("-n", "--count", type=int, required=True, help="how many samples")
@@ -30,9 +30,15 @@ def add_arguments(parser) -> None:
         "--truncation", type=float, metavar="PSI", help="images: 1 none, 0 the mean style (default: the model card's)"
     )
     parser.add_argument("--truncation-cutoff", type=int, metavar="L", help="images: truncate the first L styles only")
-    parser.add_argument("--label", type=int, metavar="L", help="conditional image models: the label")
+    parser.add_argument(
+        "--label", type=label, metavar="L", help="conditional image models: a class, or numbers with commas (random)"
+    )
     parser.add_argument("--noise", metavar="MODE", help="images: random, const or none")
     parser.add_argument("--mixing", action="store_true", default=None, help="images: two latents, half the blocks each")
+    parser.add_argument(
+        "--numpy-seed", action="store_true", default=None,
+        help="NVIDIA's networks: latents of numpy's RandomState(seed + number), as NVIDIA's tools count seeds",
+    )  # fmt: skip
     parser.add_argument("--time-column", action="store_true", help="csv: begin each row with time_s")
     parser.add_argument("--grid", type=int, metavar="N", help="png, jpg, webp: a sheet for every N x N images")
     parser.add_argument("--quality", type=int, metavar="Q", help="jpg, webp: 1 to 100 (default: jpg 95, webp lossless)")

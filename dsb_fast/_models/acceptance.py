@@ -35,8 +35,12 @@ def _refusal(model, opened: _backends.Opened, near, options) -> str | None:
 
 
 def _samples(model, opened: _backends.Opened, options) -> np.ndarray:
-    size = model.batch_size(opened.backend)
+    size, backends = model.batch_size(opened.backend), {model.key: opened.backend}
+
+    def backend_of(key):
+        if key not in backends:
+            backends[key] = opened.at(key)
+        return backends[key]
+
     firsts = range(0, COUNT, size)
-    return np.concatenate(
-        [model.samples(lambda _: opened.backend, 0, first, min(size, COUNT - first), options) for first in firsts]
-    )
+    return np.concatenate([model.samples(backend_of, 0, n, min(size, COUNT - n), options) for n in firsts])
