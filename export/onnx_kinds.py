@@ -57,9 +57,9 @@ _IMAGES = frozenset([
     "Unsqueeze",
 ])  # fmt: skip
 _STYLEGAN2 = frozenset([
-    "Add", "Clip", "Concat", "Conv", "ConvTranspose", "Div", "Expand", "Gather", "Gemm", "LeakyRelu", "LogSoftmax",
-    "Min", "Mul", "Neg", "Reciprocal", "ReduceSumSquare", "Relu", "Reshape", "Sigmoid", "Sqrt", "Sub", "Tanh",
-    "Unsqueeze",
+    "Abs", "Add", "Cast", "Clip", "Concat", "Conv", "ConvTranspose", "Div", "Expand", "Gather", "Gemm", "LeakyRelu",
+    "LogSoftmax", "Max", "Min", "Mul", "Neg", "Reciprocal", "ReduceMax", "ReduceSumSquare", "Relu", "Reshape",
+    "Sigmoid", "Sqrt", "Sub", "Tanh", "Unsqueeze",
 ])  # fmt: skip
 _BESIDE = frozenset(["Concat", "Expand", "Min", "Unsqueeze"])  # standard ones in fused graphs
 _FUSED_STYLEGAN2 = _BESIDE | {"Conv1x1", "Dense", "ModulatedConv2d", "NormalizeLatent", "Truncate", "UpFirDn2d"}

@@ -195,6 +195,43 @@ def test_a_dataset_of_an_exported_file(run, data, tmp_path):
     assert "made again" in run("verify", "e", "--sample", 1, "--checkpoint", "x.onnx")
 
 
+@pytest.mark.parametrize("name", [CONDITIONAL, TRAINING, GREY])
+def test_float16(run, data, tmp_path, name):
+    run("export", data / name, "-o", "x.onnx", "--precision", "fp16")
+    line = run("generate", "x.onnx", "-n", 1, "-o", "d", status=2)
+    assert "precision fp32: x.onnx runs in fp16" in line
+    run("generate", "x.onnx", "-n", 4, "-o", "d", "--precision", "fp16", "--format", "npy", "--device", "cpu")
+    manifest = _manifest(tmp_path / "d")
+    assert (manifest["precision"], manifest["grade"], manifest["flavour"]) == ("fp16", "near", "portable")
+    exported = dsb_fast.load("x.onnx", device="cpu", precision="fp16")
+    checkpoint = dsb_fast.load(data / name, device="cpu", precision="fp16")
+    assert exported.graph_sha256 == checkpoint.graph_sha256
+    single = dsb_fast.load(data / name, device="cpu")
+    for more in ({}, {"mixing": True, "truncation": 0.7}):
+        made = exported.sample(4, **more)
+        assert (made == checkpoint.sample(4, **more)).all()
+        apart = np.abs(made.astype(int) - single.sample(4, **more))
+        assert (apart > 2).mean() < 0.02 and apart.any()
+    assert "made again" in run("verify", "d", "--sample", 2, "--checkpoint", "x.onnx")
+    assert "another needs" in run(
+        "export", "x.onnx", "-o", "y.onnx", "--precision", "fp16", "--part", "mapping", status=2
+    )
+    assert "needs a checkpoint" in run("export", "x.onnx", "-o", "y.onnx", status=2)
+
+
+def test_float16_that_a_network_is_not_fit_for(run, data, tmp_path):
+    network = nv_network.generator(synthesis={"channel_base": 64, "channel_max": 8})
+    network["synthesis.b8.conv0"].state["_parameters"]["bias"].data *= 1e5
+    (tmp_path / "x.pkl").write_bytes(nv_network.dumps({"G_ema": network}))
+    line = run("export", "x.pkl", "-o", "x.onnx", "--precision", "fp16", status=2)
+    assert "precision fp16: nvidia-stylegan2 fails its acceptance test" in line and "% of values" in line
+    assert "acceptance test" in run("generate", "x.pkl", "-n", 1, "-o", "d", "--precision", "fp16", status=2)
+    assert os.listdir(tmp_path) == ["x.pkl"]
+    for arguments in (["--precision", "fp16", "--flavour", "fused"], ["--precision", "bf16"], ["--precision", "half"]):
+        assert "precision: " in run("export", "x.pkl", "-o", "x.onnx", *arguments, status=2)
+    assert "precision" in run("export", images.folder(data, "plain32"), "-o", "x", "--precision", "fp16", status=2)
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [

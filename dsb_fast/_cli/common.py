@@ -24,7 +24,7 @@ def add_model_arguments(parser, device: bool = True) -> None:
         parser.add_argument(
             "--device", default="auto", metavar="D", help="auto, cpu, cuda[:N] or openvino (default auto)"
         )
-        parser.add_argument("--precision", default="fp32", metavar="P", help="fp32 (default), bf16 (images)")
+        parser.add_argument("--precision", default="fp32", metavar="P", help="fp32 (default), bf16 and fp16 (images)")
 
 
 def label(text: str):

@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import _labels, _numpy_seeds, random
 from .._errors import InputError
+from . import acceptance
 from .image_model import LATENTS, SECOND_LATENTS, ImageModel, array, is_flag, of_one_batch
 from .nv_card import EXPORTED, MODES
 from .nv_options import NvOptions, check_cutoff, check_label, planes
@@ -196,9 +197,12 @@ class NvModel(ImageModel):
         """Write a graph, weights inside, to ``path``.
 
         Options: ``part`` "whole", "mapping" or "synthesis"; ``noise`` "input", "const" or "none", by default "const"
-        where maps are stored. Raises InputError for others.
+        where maps are stored; ``precision`` "fp32" or, of portable graphs, "fp16". Raises InputError for others, and
+        DeviceError, with the reason, if the network in that precision fails its acceptance test.
         """
-        part, noise, fidelity = (options.pop(key, None) for key in ("part", "noise", "fidelity"))
+        part, noise, fidelity, precision = (
+            options.pop(key, None) for key in ("part", "noise", "fidelity", "precision")
+        )
         if options:
             raise InputError(f"{self.name}: export has no option {', '.join(options)}")
         if fidelity:
@@ -213,7 +217,19 @@ class NvModel(ImageModel):
             if self.card.noise_sizes:
                 self._check_noise(_MODE_OF[noise])
             noise = "none"
-        self.source.export(path, flavour, (part, "none" if part == "mapping" else noise))
+        self._accept(precision or "fp32", flavour)
+        self.source.export(path, flavour, (part, "none" if part == "mapping" else noise), precision or "fp32")
+
+    def _accept(self, precision: str, flavour: str) -> None:
+        """Raises InputError for a precision that is not exported, DeviceError for one that the network fails in."""
+        if precision not in ("fp32", "fp16") or (precision == "fp16" and flavour != "portable"):
+            raise InputError(f"precision: {repr(precision)[:40]}; exported are fp32, and fp16 of portable graphs")
+        if precision not in self.source.plans:
+            raise InputError(
+                f"precision: {self.source.path} is in {next(iter(self.source.plans))}; {precision} needs a checkpoint"
+            )
+        if precision == "fp16" and "fp32" in self.source.plans:
+            acceptance.open_accepted(self, "cpu", precision)
 
     def info(self) -> dict:
         """The model card as a plain dictionary."""

@@ -15,7 +15,8 @@ from .nv_card import EXPORTED, FAMILIES, NV_SAID, NvCard, check_nv_card
 from .stylegan2_card import NETWORKS
 from .stylegan2_source import PARTS, in_bfloat16
 
-PLANS = {"fp32": ("fp32",), "bf16": ("bf16 convolutions",)}  # as stylegan2_source has them; nothing attends here
+# As stylegan2_source has them; nothing attends here, and graphs in float16 are other graphs.
+PLANS = {"fp32": ("fp32",), "bf16": ("bf16 convolutions",), "fp16": ("fp16",)}
 _BY_USE = ("const", "input", "none")
 GRAPH_OF = {"random": "input", "const": "const", "none": "none"}  # what a graph has for noise, by the option
 Key = tuple[str, str]  # of a graph: the part, and what it has for noise: "input", "const" or "none"
@@ -122,10 +123,11 @@ class NvCheckpoint:
 
         part, noise = key
         mean = self.mean_style if part == "whole" else None
-        model = stylegan2_graphs.build(self.described, part, noise, flavour, mean)
-        if plan != "fp32":
+        precision = "fp16" if plan == "fp16" else "fp32"
+        model = stylegan2_graphs.build(self.described, part, noise, flavour, mean, precision)
+        if plan in fused_products.BFLOAT16:
             fused_products.to_bfloat16(model, plan)
-        card = {**asdict(self.card), "part": part, "noise": noise}
+        card = {**asdict(self.card), "part": part, "noise": noise, "precision": precision}
         properties = onnx_file.metadata(
             self.name, flavour, self.weights_sha256, self.card.licence, self.card.citation, card
         )
@@ -141,16 +143,15 @@ class NvCheckpoint:
         """What the backend prefers."""
         return able[0]
 
-    def export(self, path: str, flavour: str, key: Key) -> None:
+    def export(self, path: str, flavour: str, key: Key, precision: str = "fp32") -> None:
         """Write the graph that ``key`` names, weights inside, to ``path``."""
-        _files.write_atomically(path, self.build(key, flavour).model)
+        _files.write_atomically(path, self.build(key, flavour, precision).model)
 
 
 class NvExported:
     """An exported ONNX file: the whole network, of which the parts can be had, or one part, and its card."""
 
     offers = ("graph",)
-    plans = PLANS
 
     def __init__(self, path: str, data: bytes, network: str | None):
         from ..export import onnx_file, stylegan2_parts
@@ -160,9 +161,10 @@ class NvExported:
         self.name, self.weights_sha256 = found.properties["model"], found.properties["weights_sha256"]
         self._flavour = found.properties["flavour"]
         self._graph = _cache.Graph(data, found.properties["graph_sha256"])
-        part, noise = (found.card.pop(key, None) for key in ("part", "noise"))
-        if part not in PARTS or noise not in EXPORTED:
+        part, noise, self.precision = (found.card.pop(key, None) for key in ("part", "noise", "precision"))
+        if part not in PARTS or noise not in EXPORTED or self.precision not in ("fp32", "fp16"):
             raise CheckpointError(f"its model card does not say which part of {self.name} it is, and with which noise")
+        self.plans = {name: PLANS[name] for name in (("fp16",) if self.precision == "fp16" else ("fp32", "bf16"))}
         try:
             self.card = check_nv_card(found.card)
         except InputError as error:
@@ -199,16 +201,16 @@ class NvExported:
         return {p: _cache.Graph(*onnx_file.serialise(m, {})) for p, m in zip(PARTS[1:], parts, strict=True)}
 
     def graph(self, key: Key, flavour: str, plan: str = "fp32") -> _cache.Graph:
-        """The file's bytes, or the part cut out of them; made anew for another plan than "fp32"."""
+        """The file's bytes, or the part cut out of them; made anew for bfloat16."""
         graph = self._graph if key[0] == self.parts[0] else self._cut[key[0]]
-        return graph if plan == "fp32" else in_bfloat16(graph, plan)
+        return graph if plan == self.precision else in_bfloat16(graph, plan)
 
-    def export(self, path: str, flavour: str, key: Key) -> None:
+    def export(self, path: str, flavour: str, key: Key, precision: str = "fp32") -> None:
         """Write the graph to ``path``. Raises InputError for another than the file's."""
-        if (flavour, *key) != (self._flavour, self.parts[0], self.noises[0]):
+        if (flavour, precision, *key) != (self._flavour, self.precision, self.parts[0], self.noises[0]):
             raise InputError(
-                f"{self.path}: it is a {self._flavour} graph of the {self.parts[0]} network with noise "
-                f"{self.noises[0]}; another needs a checkpoint"
+                f"{self.path}: it is a {self._flavour} graph of the {self.parts[0]} network in {self.precision} with "
+                f"noise {self.noises[0]}; another needs a checkpoint"
             )
         _files.write_atomically(path, self._graph.model)
 
