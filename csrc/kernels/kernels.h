@@ -131,6 +131,7 @@ struct WinogradForward {
   int64_t top, left;          // what the first tile reads first
   int64_t rows, columns;      // of tiles
   int64_t v_point, v_block;
+  bool enlarged;  // bilinear_up2 of the image is what the tiles are of; its zeros around it, top and left too
 };
 // out[tile][row] = sum over channels ascending of weight[channel][row] * v[block][tile][channel], one accumulator an
 // output. rows is a multiple of kChannelBlock.

@@ -2,6 +2,7 @@
 // A term is a number in float32, a pair of numbers in bfloat16.
 #include "kernels/declarations.h"
 #include "kernels/lane_activation.h"
+#include "kernels/terms.h"
 
 #include DSB_SIMD_HEADER
 
@@ -23,13 +24,6 @@ inline F32 joined(const PanelProduct& p, F32 sum, F32 factor, F32 slope, const f
       return sum;
   }
 }
-
-inline F32 load_terms(const float* b) { return load_f32(b); }
-inline F32 set_term(float a) { return set_f32(a); }
-inline F32 add_product(F32 a, F32 b, F32 sum) { return madd(a, b, sum); }
-inline Pairs load_terms(const bfloat16_pair* b) { return load_pairs(b); }
-inline Pairs set_term(bfloat16_pair a) { return set_pairs(a); }
-inline F32 add_product(Pairs a, Pairs b, F32 sum) { return dot_pairs(a, b, sum); }
 
 // R rows of V vectors.
 template <int R, int V, typename Term>
