@@ -211,7 +211,8 @@ def test_a_manifest_of_huge_samples_takes_no_memory(format):
     """The file's size is compared first."""
     import resource
 
-    format_ = find(format)(FormatContext((8, 9_000_000), "int16", LEADS_8, 500.0, about={**ABOUT, "shard_size": 10**12}))
+    about = {**ABOUT, "shard_size": 10**12}
+    format_ = find(format)(FormatContext((8, 9_000_000), "int16", LEADS_8, 500.0, about=about))
     file = files_of(small(format), np.zeros((3, 2, 50), np.int16))[0]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(ValueError, match=r"bytes|early"):

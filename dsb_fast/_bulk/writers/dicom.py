@@ -247,6 +247,8 @@ def _elements(data: bytes) -> dict[tuple[int, int], bytes]:
                 at += 4
             if (group, element) <= before or at + size > len(data):
                 raise ValueError("has elements that are out of order or too long")
+            if kind in (b"SQ", b"UN") and size:
+                raise ValueError("has other sequences than its waveform")
             before = group, element
             found[before] = data[at : at + size]
             at += size

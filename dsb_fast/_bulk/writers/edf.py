@@ -30,6 +30,7 @@ _HERE = "~"  # stands for each digit of the sample's number while the rest is ma
 def record_length(rate_hz: float, length: int, leads: int) -> int | None:
     """Values of a lead in a data record: those of a second, else of whole seconds, else as many as may be.
 
+    Before as many as may be go numbers from which readers get the rate without an error of rounding.
     None if no data records hold ``length`` values at ``rate_hz`` without a rest and last what 8 characters can say.
     """
     if not (1e-3 <= rate_hz <= 1e6 and 0 < leads <= _MAX_LEADS and 0 < length <= _MAX_LENGTH):
@@ -37,7 +38,12 @@ def record_length(rate_hz: float, length: int, leads: int) -> int | None:
     rate = Fraction(repr(float(rate_hz)))
     found = [k for k in range(1, length + 1) if length % k == 0 and _can_say(k / rate)]
     fitting = [k for k in found if 2 * k * leads <= _RECORD_BYTES] or found[:1]
-    return max(fitting, key=lambda k: (k == rate, (k / rate).denominator == 1, k), default=None)
+
+    def merit(k: int) -> tuple:
+        duration = k / rate
+        return k == rate, duration.denominator == 1, k / float(duration) == rate_hz, k
+
+    return max(fitting, key=merit, default=None)
 
 
 def _can_say(duration_s: Fraction) -> bool:
