@@ -15,13 +15,14 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from .._errors import DatasetError, InputError
 from .._synthetic import SYNTHETIC
 from .._version import __version__
 from .manifest_file import MANIFEST, describe_difference, differing, is_record, read_manifest, recipe_digest
 from .plan import Plan, Shard
-from .shard_files import TEMPORARY
+from .shard_files import TEMPORARY, give_names, temporary_path
 from .system import System
 from .writers import Format
 
@@ -126,17 +127,22 @@ class Dataset:
 
         with contextlib.suppress(InputError, TypeError, ValueError):  # of another version: its files are foreign
             old = find(manifest["format"])(FormatContext.of(manifest))
-            for shard in Plan(manifest["start"], manifest["count"], manifest["shard_size"]):
-                for name in old.file_names(shard):
-                    self._unlink(name)
-            for name, _ in old.index_files(Plan(manifest["start"], manifest["count"], manifest["shard_size"])):
+            plan = Plan(manifest["start"], manifest["count"], manifest["shard_size"])
+            index = (name for name, _ in old.index_files(plan))
+            for name in chain(chain.from_iterable(map(old.file_names, plan)), index):
                 self._unlink(name)
+            for inner in {os.path.dirname(name) for name in old.file_names(plan[0])} - {""}:
+                with contextlib.suppress(OSError):  # foreign files are in it
+                    os.rmdir(os.path.join(self.folder, inner))
         self._unlink(JOURNAL)
         self._unlink(MANIFEST)
 
     def _unlink(self, name: str) -> None:
+        path = os.path.join(self.folder, name)
+        if "/" in name and os.path.islink(os.path.dirname(path)):
+            return  # what lies behind it is not the dataset's
         with contextlib.suppress(FileNotFoundError):
-            self.system.unlink(os.path.join(self.folder, name))
+            self.system.unlink(path)
 
     def _remove_temporaries(self) -> None:
         for name in os.listdir(self.folder):
@@ -144,16 +150,14 @@ class Dataset:
                 self._unlink(name)
 
     def _publish_file(self, name: str, pieces: Iterable[bytes]) -> None:
-        temporary = os.path.join(self.folder, TEMPORARY + name)
-        fd = self.system.create(temporary)
+        fd = self.system.create(temporary_path(self.folder, name))
         try:
             for data in pieces:
                 self.system.write(fd, data)
             self.system.sync_file(fd)
         finally:
             self.system.close(fd)
-        self.system.rename(temporary, os.path.join(self.folder, name))
-        self.system.sync_directory(self.folder)
+        give_names(self.system, self.folder, [name])
 
     def _publish_manifest(self, complete: bool) -> None:
         records = [self.records[first] for first in sorted(self.records)] if complete else []

@@ -22,8 +22,8 @@ def add_arguments(parser) -> None:
     parser.add_argument(
         "--format",
         metavar="F",
-        help="ECGs: asc (default), csv, npy, wfdb, parquet, hdf5, webdataset; images: png (default), jpg, webp, npy, "
-        "parquet, webdataset, stylegan-zip; both: dummy; others through entry points",
+        help="ECGs: asc (default), csv, npy, wfdb, parquet, hdf5, webdataset, zarr, edf, dicom; images: png (default), "
+        "jpg, webp, npy, parquet, webdataset, stylegan-zip; both: dummy; others through entry points",
     )
     parser.add_argument("--leads", type=int, metavar="8|12", help="leads of an ECG (default: the network's own)")
     parser.add_argument(
