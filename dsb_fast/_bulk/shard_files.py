@@ -79,9 +79,25 @@ class ShardFiles:
             fd, self._fd = self._fd, None
             self.folder.system.close(fd)
 
+    def record(self, samples_sha256: str) -> dict:
+        """What a manifest says of the shard, all of whose files are written."""
+        return {
+            "name": self.shard.name if not self._one_file or not self._final else self._final[0],
+            "first": self.shard.first,
+            "count": self.shard.count,
+            "bytes": self._bytes,
+            "sha256": self._digest.hexdigest(),
+            "samples_sha256": samples_sha256,
+        }
+
     def publish(self) -> dict:
         """Sync, rename, sync the folder, note in the journal; the shard's record."""
-        system, folder = self.folder.system, self.folder.folder
+        record = self.record((self._samples or self._digest).hexdigest())
+        self._settle(record)
+        return record
+
+    def _settle(self, record: dict) -> None:
+        system = self.folder.system
         if self._final:
             if self._one_file:
                 system.sync_file(self._fd)
@@ -92,18 +108,12 @@ class ShardFiles:
                     system.uncache_path(self._temporary(name))
             self._close()
             for name in self._final:
-                system.rename(self._temporary(name), os.path.join(folder, name))
-            system.sync_directory(folder)
-        record = {
-            "name": self.shard.name if not self._one_file or not self._final else self._final[0],
-            "first": self.shard.first,
-            "count": self.shard.count,
-            "bytes": self._bytes,
-            "sha256": self._digest.hexdigest(),
-            "samples_sha256": (self._samples or self._digest).hexdigest(),
-        }
+                self._give_name(name)
+            system.sync_directory(self.folder.folder)
         self.folder.note(record)
-        return record
+
+    def _give_name(self, name: str) -> None:
+        self.folder.system.rename(self._temporary(name), os.path.join(self.folder.folder, name))
 
     def discard(self) -> None:
         """Remove what has not been published; never raises OSError, and what it can't remove the next run will."""
