@@ -64,7 +64,7 @@ def sheet(folder: str, count: int | None = None, nrow: int = 8, padding: int = 2
     format_ = open_format(folder, manifest)
     if format_.context.kind != writers.IMAGE or not format_.suffixes:
         raise DatasetError(f"{folder}: format {format_.name} of {manifest['model']} holds no images")
-    plan = Plan(manifest["start"], manifest["count"], manifest["shard_size"])
+    plan = Plan.of(manifest)
     count = plan.count if count is None else count
     if not 1 <= count <= plan.count:
         raise InputError(f"count: {count}; {folder} has {plan.count} images")

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import hashlib
 import os
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -41,10 +42,10 @@ def temporary_path(folder: str, name: str) -> str:
     return os.path.join(folder, TEMPORARY + name.replace("/", "-"))
 
 
-def give_names(system: System, folder: str, names: list[str]) -> None:
+def give_names(system: System, folder: str, names: list[str], give: Callable[[str], None] | None = None) -> None:
     """Files that are whole get their final names, which are on the disk when this returns.
 
-    A name may be in a folder of the format's own, as ``signal_uv/zarr.json``, made here.
+    A name may be in a folder of the format's own, as ``signal_uv/zarr.json``, made here. ``give(name)`` renames one.
     """
     inner = sorted({os.path.join(folder, os.path.dirname(name)) for name in names if "/" in name})
     for path in inner:
@@ -52,7 +53,7 @@ def give_names(system: System, folder: str, names: list[str]) -> None:
             raise NotADirectoryError(errno.ENOTDIR, "is a link; a folder of the dataset's own is needed", path)
         system.make_directories(path)
     for name in names:
-        system.rename(temporary_path(folder, name), os.path.join(folder, name))
+        give(name) if give else system.rename(temporary_path(folder, name), os.path.join(folder, name))
     for path in (*inner, folder):
         system.sync_directory(path)
 
@@ -101,9 +102,25 @@ class ShardFiles:
             fd, self._fd = self._fd, None
             self.folder.system.close(fd)
 
+    def record(self, samples_sha256: str) -> dict:
+        """What a manifest says of the shard, all of whose files are written."""
+        return {
+            "name": self.shard.name if not self._one_file or not self._final else self._final[0],
+            "first": self.shard.first,
+            "count": self.shard.count,
+            "bytes": self._bytes,
+            "sha256": self._digest.hexdigest(),
+            "samples_sha256": samples_sha256,
+        }
+
     def publish(self) -> dict:
         """Sync, rename, sync the folder, note in the journal; the shard's record."""
-        system, folder = self.folder.system, self.folder.folder
+        record = self.record((self._samples or self._digest).hexdigest())
+        self._settle(record)
+        return record
+
+    def _settle(self, record: dict) -> None:
+        system = self.folder.system
         if self._final:
             if self._one_file:
                 system.sync_file(self._fd)
@@ -113,17 +130,11 @@ class ShardFiles:
                 for name in self._final:
                     system.uncache_path(self._temporary(name))
             self._close()
-            give_names(system, folder, self._final)
-        record = {
-            "name": self.shard.name if not self._one_file or not self._final else self._final[0],
-            "first": self.shard.first,
-            "count": self.shard.count,
-            "bytes": self._bytes,
-            "sha256": self._digest.hexdigest(),
-            "samples_sha256": (self._samples or self._digest).hexdigest(),
-        }
+            give_names(system, self.folder.folder, self._final, self._give_name)
         self.folder.note(record)
-        return record
+
+    def _give_name(self, name: str) -> None:
+        self.folder.system.rename(self._temporary(name), os.path.join(self.folder.folder, name))
 
     def discard(self) -> None:
         """Remove what has not been published; never raises OSError, and what it can't remove the next run will."""

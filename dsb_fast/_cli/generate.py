@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import sys
 
 _WORDS = {"true": True, "false": False, "none": None}
@@ -55,6 +56,15 @@ def add_arguments(parser) -> None:
         help="an option of the format's own, such as compress_level=6 of png; may be given again",
     )
     parser.add_argument("--shard-size", type=int, metavar="K", help="samples a shard (default 256)")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--shard-range", metavar="A:B", help="make shards A to B-1 alone, a part that dsb-fast merge joins with others"
+    )
+    which.add_argument(
+        "--part",
+        metavar="K/N",
+        help="make part K of N, 0 to N-1; slurm/N and kubernetes/N take K from the array or indexed job they run in",
+    )
     parser.add_argument("--batch-size", type=int, metavar="B", help="samples a call of the network; changes no byte")
     parser.add_argument(
         "--workers", type=int, metavar="W", help="processes (default 1, with a thread a core); changes no byte"
@@ -97,6 +107,17 @@ def _pair(text: str) -> tuple[str, object]:
     return name, value
 
 
+def _part(args, recipe: dict) -> dict:
+    """The recipe of the part that was asked for, if one was. Raises InputError."""
+    from .._bulk import part
+
+    if args.shard_range is not None:
+        return part.part_recipe(recipe, *part.parse_shard_range(args.shard_range))
+    if args.part is not None:
+        return part.part_recipe(recipe, *part.range_of_part(recipe, *part.parse_part(args.part, os.environ)))
+    return recipe
+
+
 def run(args) -> int:
     """Run the subcommand."""
     from .._bulk.run import generate_dataset, make_recipe, write_recipe
@@ -114,6 +135,7 @@ def run(args) -> int:
     recipe, chosen, format_ = make_recipe(
         generator, args.count, args.seed, args.start, args.format, args.shard_size, format_options, **options
     )
+    recipe = _part(args, recipe)
     if args.recipe_only:
         write_recipe(args.output, recipe, format_, args.overwrite)
         return 0
