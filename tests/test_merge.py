@@ -7,6 +7,7 @@ import json
 import os
 import random
 import shutil
+import signal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -22,7 +23,8 @@ from dsb_fast._bulk.merge import merge
 
 pytestmark = pytest.mark.variant_independent
 
-CASES = [(kind, name) for kind in (writers.SIGNAL, writers.IMAGE) for name in writers.names(kind)]
+CASES = [(kind, name, "link") for kind in (writers.SIGNAL, writers.IMAGE) for name in writers.names(kind)]
+CASES += [(writers.SIGNAL, name, how) for name in ("npy", "wfdb") for how in ("copy", "no links", "move")]
 
 
 class Quick(RecordedSystem):
@@ -57,8 +59,7 @@ def make_parts(folder, ranges, count=10, **what):
     return list(folders.values())
 
 
-@pytest.mark.parametrize("how", ["link", "copy", "no links", "move"])
-@pytest.mark.parametrize(("kind", "name"), CASES)
+@pytest.mark.parametrize(("kind", "name", "how"), CASES)
 def test_ten_parts_in_random_order_are_one_run(tmp_path, kind, name, how):
     make(tmp_path / "whole", 29, kind=kind, format=name)
     expected = tree(tmp_path / "whole")
@@ -83,7 +84,7 @@ def test_ten_parts_in_random_order_are_one_run(tmp_path, kind, name, how):
 
 
 @given(st.sets(st.integers(1, 12)), st.randoms())
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_split_in_any_order(tmp_path_factory, cuts, order):
     folder = tmp_path_factory.mktemp("set")
     ranges = list(zip([0, *sorted(cuts)], [*sorted(cuts), 13], strict=True))
@@ -227,13 +228,14 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("how", ["link", "copy", "move"])
-@pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("name", ["npy", "wfdb", "dummy"])
+HOW = [(fault, "npy", how) for fault in FAULTS for how in ("link", "copy", "move")] + [("killed after", "wfdb", "move")]
+
+
+@pytest.mark.parametrize(("fault", "name", "how"), HOW)
 def test_every_call_fails_in_turn(tmp_path, name, fault, how):
     """Whatever fails, no sample is lost at any time, and the same merge ends as if nothing had."""
-    parts = make_parts(tmp_path / "parts", [(0, 2), (2, 3)], 6, format=name)
-    make(tmp_path / "whole", 6, format=name)
+    parts = make_parts(tmp_path / "parts", [(0, 1), (1, 2)], 3, format=name)
+    make(tmp_path / "whole", 3, format=name)
     expected, given_parts = tree(tmp_path / "whole"), tree(tmp_path / "parts")
     samples = {name: data for name, data in expected.items() if not name.startswith(("dataset", "RECORDS"))}
     arguments = {"copy": how == "copy", "move": how == "move"}
@@ -259,6 +261,30 @@ def test_every_call_fails_in_turn(tmp_path, name, fault, how):
         assert tree(folder) == expected, f"{fault} at call {k}, {call} {target}"
         assert tree(tmp_path / "parts") == ({} if how == "move" else given_parts)
         assert how != "move" or os.listdir(tmp_path / "parts") == []
+
+
+class Interrupted(Quick):
+    """The user presses Ctrl-C while the fourth file is linked."""
+
+    def _do(self, name, arguments, real):
+        if name == "link" and sum(call == "link" for call, _ in self.log) == 4:
+            signal.raise_signal(signal.SIGINT)
+        return super()._do(name, arguments, real)
+
+
+def test_interrupted_it_leaves_nothing_half_done_and_goes_on(tmp_path, monkeypatch):
+    parts = make_parts(tmp_path / "parts", [(0, 2), (2, 5)], format="wfdb")
+    before, handler = tree(tmp_path / "parts"), signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            merge(parts, str(tmp_path / "d"), system=Interrupted())
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert not [name for name in os.listdir(tmp_path / "d") if name.startswith(".dsb-tmp")]
+    assert tree(tmp_path / "parts") == before
+    merge(parts, str(tmp_path / "d"))
+    make(tmp_path / "whole", format="wfdb")
+    assert tree(tmp_path / "d") == tree(tmp_path / "whole")
 
 
 def test_a_dataset_that_is_damaged_while_its_parts_are_removed(tmp_path):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+import re
+import subprocess
 import tracemalloc
 from itertools import pairwise
 from pathlib import Path
@@ -18,10 +21,12 @@ from references.trees import tree
 import dsb_fast
 from dsb_fast._bulk import part, run, verify
 from dsb_fast._bulk.plan import Plan
+from dsb_fast._cli import generate
 
 pytestmark = pytest.mark.variant_independent
 
-SCHEMA = Path(__file__).parent.parent / "docs/dataset.schema.json"
+ROOT = Path(__file__).parent.parent
+SCHEMA = ROOT / "docs/dataset.schema.json"
 
 
 def recipe_of(count=20, *, format="npy", shard_size=3, start=0):
@@ -219,6 +224,41 @@ def test_wrong_parts_are_refused_in_one_line(text, environment, word):
     with pytest.raises(dsb_fast.InputError, match=word) as error:
         part.parse_part(text, environment)
     assert "\n" not in str(error.value)
+
+
+def parts_of_example(words, environment):
+    """The shards that an example's command makes, where ``environment`` says which of its jobs it is."""
+    assert words[0] == "dsb-fast"
+    parser = argparse.ArgumentParser()
+    generate.add_arguments(parser)
+    asked = parser.parse_args(words[2:])
+    recipe = {"start": asked.start, "count": asked.count, "shard_size": 256}
+    return asked.output, part.range_of_part(recipe, *part.parse_part(asked.part, environment))
+
+
+def test_examples_make_every_shard_once(tmp_path):
+    """The Slurm script by bash, the Kubernetes Job by its own words: ten jobs each, the whole plan, ten folders."""
+    (tmp_path / "dsb-fast").write_text('#!/bin/sh\nprintf "%s\\n" dsb-fast "$@"\n')
+    (tmp_path / "dsb-fast").chmod(0o755)
+    slurm, kubernetes = [], []
+    text = (ROOT / "examples/kubernetes.yaml").read_text()
+    command = json.loads(re.search(r"command: (\[.*?\n +\])", text, re.S)[1])
+    assert "completionMode: Indexed\n  completions: 10\n" in text
+    assert "#SBATCH --array=0-9\n" in (ROOT / "examples/slurm.sh").read_text()
+    for k in range(10):
+        environment = {"SLURM_ARRAY_TASK_ID": str(k), "SLURM_ARRAY_TASK_MAX": "9", "JOB_COMPLETION_INDEX": str(k)}
+        path = f"{tmp_path}:{os.environ['PATH']}"
+        done = subprocess.run(
+            ["bash", ROOT / "examples/slurm.sh"], env={**environment, "PATH": path}, capture_output=True, text=True,
+            check=True, cwd=tmp_path,
+        )  # fmt: skip
+        slurm.append(parts_of_example(done.stdout.splitlines(), environment))
+        words = [word.replace("$(JOB_COMPLETION_INDEX)", str(k)) for word in command]
+        kubernetes.append(parts_of_example(words, environment))
+    for made in (slurm, kubernetes):
+        assert len({folder for folder, _ in made}) == 10
+        assert made[0][1][0] == 0 and made[-1][1][1] == 3907
+        assert all(a[1][1] == b[1][0] for a, b in pairwise(made))
 
 
 @pytest.mark.parametrize("text", ["2", "2:", ":2", "a:b", "-1:2", "1:2:3", ""])
