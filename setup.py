@@ -41,6 +41,7 @@ class CMakeBuild(build_ext):
             f"-DDSB_PYTHON_OUTPUT={target}",
             *(f"-DCMAKE_INSTALL_{name}DIR={name.lower()}" for name in ("BIN", "LIB")),
             "-DCMAKE_INSTALL_INCLUDEDIR=include",
+            "-DDSB_STATIC=ON",
             *(["-GNinja"] if shutil.which("ninja") else []),
             *shlex.split(os.environ.get("DSB_CMAKE_ARGS", "")),
         ]

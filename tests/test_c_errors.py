@@ -141,8 +141,8 @@ def test_a_changed_graph_and_missing_properties(tmp_path, tiny):
     ("change", "word"),
     [
         ({"length": 5000}, "fit"), ({"length": 2501}, "2500"), ({"length": -2500}, "length"),
-        ({"length": 1e300}, "2500"), ({"leads": ["I"]}, "fit"), ({"leads": "I"}, "list"), ({"leads": ["I"] * 8}, "different"),
-        ({"leads": [3]}, "list"),
+        ({"length": 1e300}, "2500"), ({"leads": ["I"]}, "fit"), ({"leads": "I"}, "list"),
+        ({"leads": ["I"] * 8}, "different"), ({"leads": [3]}, "list"),
         ({"scale": 1e9}, "int16"), ({"scale": "1"}, "scale"), ({"scale": -1}, "scale"), ({"unit": "V"}, "unit"),
         ({"unit": None}, "unit"), ({"sampling_rate_hz": 0}, "sampling_rate_hz"),
     ],
@@ -239,7 +239,8 @@ def test_null_pointers(model):
         (c.dsb_model_generate, (handle, None, data, size), "request"),
         (c.dsb_model_generate, (handle, one, None, size), "buffer"),
         (c.dsb_model_stream, (None, one, callback, None), "model"),
-        (c.dsb_model_stream, (handle, one, none, None), "callback"), (c.dsb_cancellation_create, (None,), "cancellation"),
+        (c.dsb_model_stream, (handle, one, none, None), "callback"),
+        (c.dsb_cancellation_create, (None,), "cancellation"),
     ]:  # fmt: skip
         assert function(*arguments) == ARGUMENT, name
         assert c.dsb_last_error().decode() == f"{name}: it is null"

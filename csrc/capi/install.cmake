@@ -13,7 +13,9 @@ install(TARGETS dsb_fast EXPORT dsb_fastTargets LIBRARY DESTINATION ${CMAKE_INST
 install(FILES csrc/include/dsb_fast/dsb_fast.h csrc/include/dsb_fast/dsb_fast.hpp
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/dsb_fast)
 
-if(DSB_STATIC)
+if(DSB_STATIC AND NOT CMAKE_OBJCOPY)
+  message(STATUS "objcopy is not here: libdsb_fast.a is left out; package binutils has it")
+elseif(DSB_STATIC)
   # One object whose only global names are dsb_...: a program may have ONNX Runtime's C++ interface, another version of
   # the kernels or anything else in it beside this library.
   set(DSB_WHOLE ${CMAKE_CURRENT_BINARY_DIR}/dsb_fast_whole.o)
