@@ -51,7 +51,8 @@ class Comparison:
     """Alternatives whose answers have been checked, ready to be timed against ``baseline``, the name of one of them.
 
     ``unit`` is a rate such as "ECG/s", or "s", where the time a unit of work is compared and less is better.
-    ``missing`` maps peers that are not here to the reason.
+    ``missing`` maps peers that are not here to the reason. ``targets`` are pairs of names and how many times the
+    second's rate the first's should be; pairs that are not all here are left out.
     """
 
     unit: str
@@ -62,6 +63,7 @@ class Comparison:
     warm: bool = False
     note: str = ""
     release: Callable[[], object] = nothing
+    targets: tuple[tuple[str, str, float], ...] = ()
 
     def value(self, alternative: Alternative, seconds: float) -> float:
         """What one run is reported as, in ``unit``."""
@@ -80,6 +82,10 @@ def fastest(peers: list, count: int):
 def spread(values: list[float]) -> dict[str, float]:
     """Median, smallest and largest."""
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def _ratio(values: list[float], base: list[float]) -> dict[str, float]:
+    return spread([value / other for value, other in zip(values, base, strict=True)])
 
 
 def interleave(comparison: Comparison, rounds: int, probe: Callable[[], float], pause: float = PAUSE_S) -> dict:
@@ -101,11 +107,9 @@ def interleave(comparison: Comparison, rounds: int, probe: Callable[[], float], 
         for alternative in alternatives[first:] + alternatives[:first]:
             time.sleep(pause)
             values[alternative.name].append(comparison.value(alternative, alternative.seconds()))
-    baseline = values[comparison.baseline]
     rows = []
     for alternative in alternatives:
         mine = values[alternative.name]
-        ratios = [value / base for value, base in zip(mine, baseline, strict=True)]
         rows.append(
             {
                 "name": alternative.name,
@@ -113,7 +117,7 @@ def interleave(comparison: Comparison, rounds: int, probe: Callable[[], float], 
                 "work": alternative.work,
                 "values": mine,
                 **spread(mine),
-                "ratio": spread(ratios),
+                "ratio": _ratio(mine, values[comparison.baseline]),
             }
         )
     return {
@@ -122,6 +126,11 @@ def interleave(comparison: Comparison, rounds: int, probe: Callable[[], float], 
         "checked": comparison.checked,
         "rounds": rounds,
         "alternatives": rows,
+        "targets": [
+            {"name": name, "over": over, "target": target, "ratio": _ratio(values[name], values[over])}
+            for name, over, target in comparison.targets
+            if name in values and over in values
+        ],
         "missing": comparison.missing,
         "fma_gflops": {"values": probed, **spread(probed)},
         "note": comparison.note,

@@ -66,10 +66,11 @@ class Layer:
         opsets = [helper.make_opsetid(*domain) for domain in domains]
         return helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION).SerializeToString()
 
-    def fused(self) -> bytes:
+    def fused(self, products: str = "float32") -> bytes:
         """The operator ModulatedConv2d."""
         inputs = ["x", "weight", "factors", "noise", "bias", "", "gain"]
-        how = {"padding": [1] * 4, "act": "lrelu", "alpha": _SLOPE, "gain": 1.0, **self._fused_attributes}
+        how = {"padding": [1] * 4, "act": "lrelu", "alpha": _SLOPE, "gain": 1.0, "products": products}
+        how |= self._fused_attributes
         constants = {**self.constants, **self._fused_constants}
         inputs[5] = "".join(self._fused_constants)
         node = helper.make_node("ModulatedConv2d", inputs, ["y"], domain="dsb_fast", **how)
@@ -201,13 +202,13 @@ class OnnxRuntime:
 class OpenVino:
     """A static batch; requests one by one over all cores, or as many at a time as the throughput hint asks for."""
 
-    def __init__(self, layer: Layer, graph: bytes, batch: int, hint: str, form: str = ""):
+    def __init__(self, layer: Layer, graph: bytes, batch: int, hint: str, form: str = "", precision: str = "f32"):
         import openvino
 
         core = openvino.Core()
         model = core.read_model(graph)
         model.reshape({name: [batch, *shape] for name, shape in layer.shapes.items()})
-        settings = {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": "f32"}
+        settings = {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": precision}
         self._model = core.compile_model(model, "CPU", settings)
         self._queue = openvino.AsyncInferQueue(self._model) if hint == "THROUGHPUT" else None
         self._request = self._model.create_infer_request()

@@ -51,6 +51,11 @@ def _timing(result: dict) -> list[str]:
     lines.append(
         f"  baseline {result['baseline']}; ratio: median over {result['rounds']} rounds of the {sense}, round by round"
     )
+    for pair in result["targets"]:
+        ratio = (
+            f"{number(pair['ratio']['median'])} times {pair['over']} ({_span(pair['ratio'])}; target {pair['target']})"
+        )
+        lines.append(f"  {pair['name']}: {ratio}")
     probe = result["fma_gflops"]
     lines.append(f"  FMA probe {number(probe['median'])} GFLOP/s, {_span(probe)}")
     return lines

@@ -31,6 +31,7 @@ set(DSB_KERNEL_SOURCES
   csrc/kernels/matmul.cc
   csrc/kernels/microvolt.cc
   csrc/kernels/neighbours2d.cc
+  csrc/kernels/panel_pairs.cc
   csrc/kernels/panel_product.cc
   csrc/kernels/philox.cc
   csrc/kernels/phases.cc
@@ -40,8 +41,7 @@ set(DSB_KERNEL_SOURCES
   csrc/kernels/toom.cc
   csrc/kernels/upfirdn2d.cc
   csrc/kernels/winograd.cc
-  csrc/kernels/winograd_product.cc
-  csrc/kernels/winograd_product_bf16.cc)
+  csrc/kernels/winograd_product.cc)
 
 set(DSB_VARIANT_OBJECTS "")
 set(DSB_VARIANT_ROWS "")

@@ -12,10 +12,11 @@ def load(model, device: str = "auto", precision: str = "fp32", checkpoint=None, 
     """A :class:`Generator` for a registered model, a checkpoint, a model folder or an exported ONNX file.
 
     Parameters: ``model`` a name such as "cardiovascular.ecg" or a path; ``device`` "auto", "cpu", "cuda", "cuda:1" or
-    "openvino"; ``precision`` "fp32"; ``checkpoint`` other weights for a registered model; ``network`` "ema" (averaged,
-    the default) or "plain" of a StyleGAN2 checkpoint; ``card`` a dictionary of what a foreign checkpoint does not say:
-    of an ECG network length, scale, unit ("uV" or "mV"), sampling_rate_hz, leads; of an image network lr_mlp; of both
-    licence, citation. What is missing is taken from the published model and listed in ``info["assumed"]``.
+    "openvino"; ``precision`` "fp32" or, of images on the CPU, "bf16"; ``checkpoint`` other weights for a registered
+    model; ``network`` "ema" (averaged, the default) or "plain" of a StyleGAN2 checkpoint; ``card`` a dictionary of what
+    a foreign checkpoint does not say: of an ECG network length, scale, unit ("uV" or "mV"), sampling_rate_hz, leads; of
+    an image network lr_mlp; of both licence, citation. What is missing is taken from the published model and listed in
+    ``info["assumed"]``.
 
     Raises ModelError, CheckpointError or DeviceError, each one line.
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from . import _backends, _kernels
 from ._errors import DeviceError, InputError, ModelError
+from ._models import acceptance
 from ._parallel import ordered
 from ._prefetch import prefetched
 from .random import check_range
@@ -29,7 +30,10 @@ class Generator:
         _backends.candidates(device, precision)  # a wrong device is reported before anything is read
         self.precision = precision
         _kernels.active_variant()  # a variant that was forced and can't run is an error now, not at the first sample
-        opened = _backends.open_first(model.source, model.key, device, precision)
+        if precision == "fp32":
+            opened = _backends.open_first(model.source, model.key, device, precision)
+        else:
+            opened = acceptance.open_accepted(model, device, precision)
         model.source.confirm()
         self.backend, self.flavour = opened.backend, opened.backend.flavour
         self._open, self._opened, self._opening = opened.at, {model.key: opened.backend}, threading.Lock()

@@ -93,8 +93,6 @@ def _synthesis(g: FusedPart, w: str, rows: bool) -> None:
     for index in range(blocks):
         x = attention(g.part(f"attns.{index}"), x)
         block, size = g.part(f"blocks.{index}"), 4 << index
-        if index:
-            x = block.node("UpsampleBilinear2d", [x], "up")
         plane = block.node("NoisePlane", ["noise"], "noise", size=size)
         row = index if rows else None
         for k in "12":
@@ -102,7 +100,7 @@ def _synthesis(g: FusedPart, w: str, rows: bool) -> None:
             gain, bias = block.constant(f"to_noise{k}.weight", -1), block.constant(f"to_noise{k}.bias")
             inputs = [x, block.constant(f"conv{k}.weight"), factors, plane, bias, "", gain]
             x = block.node("ModulatedConv2d", inputs, f"conv{k}.out", padding=[1] * 4, style_offset=1.0, act="lrelu",
-                           alpha=SLOPE, gain=1.0)  # fmt: skip
+                           alpha=SLOPE, gain=1.0, upsample="bilinear" if index and k == "1" else None)  # fmt: skip
         rgb = block.part("to_rgb")
         inputs = [x, rgb.constant("conv.weight"), rgb.layer("Dense", w, "to_style", row=row), "", "", "", "", image]
         image = rgb.node("ModulatedConv2d", inputs, "out", style_offset=1.0, demodulate=0)

@@ -188,6 +188,8 @@ def _modulated(shapes: list[Shape], attributes: dict) -> Shape:
     left, right, top, bottom = attributes.get("padding", [0] * 4)
     if weight_in != i or factors != i or (n != samples and 1 not in (n, samples)):
         raise ValueError
+    if attributes.get("upsample", b"none") == b"bilinear":
+        h, w = 2 * h, 2 * w
     return max(n, samples), out, h + top + bottom - rows + 1, w + left + right - columns + 1
 
 
@@ -237,7 +239,7 @@ _OPERATORS: dict[str, tuple[Callable[[list[Shape], dict], Shape], set[str]]] = {
     "FeedForward": (_feed_forward, {"slope", "gain"}),
     "InstanceNorm": (_first, {"eps"}),
     "LinearAttention": (_attention, {"heads", "q_scale", "k_scale", "out_scale"}),
-    "ModulatedConv2d": (_modulated, _ACTIVATION | {"padding", "demodulate", "style_offset"}),
+    "ModulatedConv2d": (_modulated, _ACTIVATION | {"padding", "demodulate", "style_offset", "upsample"}),
     "NoisePlane": (_plane, {"size"}),
     "NormalizeLatent": (_first, {"kind"}),
     "Pulse2Pulse": (_first, {"strides", "repetitions", "padding", "slope"}),

@@ -107,9 +107,15 @@ def test_image_cases_are_checked_timed_and_written(tmp_path):
     cases = json.loads((tmp_path / "out.json").read_text())["cases"]
     network, process = cases["gi_network"], cases["gi_process"]
     work = {row["name"]: row["work"] for row in network["alternatives"]}
-    assert {"dsb_fast", "dsb_fast, one thread", "ONNX Runtime, portable graph", network["baseline"]} <= set(work)
+    assert {
+        "dsb_fast",
+        "dsb_fast, one thread",
+        "dsb_fast, portable graph",
+        "ONNX Runtime, portable graph",
+        network["baseline"],
+    } <= set(work)
     assert work["dsb_fast"] == work[network["baseline"]] == 8  # whole batches
-    for peer in ("dsb_fast, fused", "OpenVINO f32, portable graph", "OpenVINO bf16, portable graph"):
+    for peer in ("dsb_fast bf16", "OpenVINO f32, portable graph", "OpenVINO bf16, portable graph"):
         assert peer in work or network["missing"][peer if peer in network["missing"] else "OpenVINO"]
     assert "bound 2e-05" in network["checked"]
     assert {row["name"] for row in process["alternatives"]} == {"png", "jpg", "dummy"}
@@ -203,11 +209,14 @@ class Fixed(harness.Alternative):
         return next(spent[self.name])
 order = []
 both = [Fixed("slow", None, 8), Fixed("fast", None, 8)]
-result = harness.interleave(harness.Comparison("x/s", "slow", both, "", warm=True), 3, lambda: 1.0, pause=0)
+targets = (("fast", "slow", 3.0), ("fast", "absent", 2.0))
+compared = harness.Comparison("x/s", "slow", both, "", warm=True, targets=targets)
+result = harness.interleave(compared, 3, lambda: 1.0, pause=0)
 assert order == ["slow", "fast", "fast", "slow", "slow", "fast"], order
 slow, fast = result["alternatives"]
 assert slow["values"] == [2.0, 1.0, 2.0] and fast["values"] == [8.0, 4.0, 8.0]
 assert fast["ratio"] == {{"median": 4.0, "min": 4.0, "max": 4.0}}, fast
+assert result["targets"] == [{{"name": "fast", "over": "slow", "target": 3.0, "ratio": fast["ratio"]}}]
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

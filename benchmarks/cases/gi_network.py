@@ -15,11 +15,18 @@ import dsb_fast
 from .ecg_network import best
 
 SUMMARY = "z, noise, 128 x 128 image network, uint8: dsb_fast, ONNX Runtime, OpenVINO, the original in torch"
-COUNT = "images an alternative makes in a round (64; rounded up to whole batches of 8; the fused flavour an eighth)"
+COUNT = "images an alternative makes in a round (64; rounded up to whole batches of 8)"
 TOLERANCE = 2e-5  # of the largest value
 _BASELINE = "torch, as published"
-_FUSED = "dsb_fast, fused"
-_INEXACT = "OpenVINO bf16, portable graph"  # timed for comparison although it misses the tolerance by far
+_OWN, _OWN_BF16, _PORTABLE = "dsb_fast", "dsb_fast bf16", "dsb_fast, portable graph"
+_OPENVINO, _OPENVINO_BF16 = "OpenVINO f32, portable graph", "OpenVINO bf16, portable graph"
+_INEXACT = (_OWN_BF16, _OPENVINO_BF16)  # miss the tolerance by far; the share of grey levels within 2 is told
+_TARGETS = (
+    (_OWN, _OPENVINO, 2.8),
+    (_OWN, _BASELINE, 5.0),
+    (_OWN_BF16, _OPENVINO_BF16, 2.3),
+    (_PORTABLE, _BASELINE, 1.0),
+)
 _BLOCK = max(gi_peers.BATCHES)
 
 
@@ -38,44 +45,47 @@ def _contenders(generator, original, inputs: gi_peers.Inputs, folder: str, missi
     """Every peer with its settings to choose from; peers that are not here are named in ``missing``."""
     source = generator.model.source
     portable = source.build("whole", "portable").model
+    file = str(Path(folder, "portable.onnx"))
+    source.export(file, "portable")
     contenders = {
-        "dsb_fast": [gi_peers.DsbFast(generator)],
-        "dsb_fast, one thread": [gi_peers.DsbFast(generator, 1)],
+        _OWN: [gi_peers.DsbFast(generator)],
+        f"{_OWN}, one thread": [gi_peers.DsbFast(generator, 1)],
+        _PORTABLE: [gi_peers.DsbFast(dsb_fast.load(file, device="cpu"))],
     }
     try:
-        fused = str(Path(folder, "fused.onnx"))
-        source.export(fused, "fused")
-        contenders[_FUSED] = [gi_peers.DsbFast(dsb_fast.load(fused, device="cpu"))]
-    except dsb_fast.DsbError as error:  # nothing was compiled
-        missing[_FUSED] = str(error)
+        contenders[_OWN_BF16] = [gi_peers.DsbFast(dsb_fast.load(source.path, device="cpu", precision="bf16"))]
+    except dsb_fast.DsbError as error:  # nothing was compiled, or the acceptance test failed
+        missing[_OWN_BF16] = str(error)
     contenders["ONNX Runtime, portable graph"] = gi_peers.onnx_runtime(portable, inputs)
     if find_spec("openvino") is None:
         missing["OpenVINO"] = "openvino is not installed; pip install '.[bench]'"
     else:
-        contenders["OpenVINO f32, portable graph"] = gi_peers.openvino(portable, inputs)
+        contenders[_OPENVINO] = gi_peers.openvino(portable, inputs)
         try:
-            contenders[_INEXACT] = gi_peers.openvino(portable, inputs, "bf16")
+            contenders[_OPENVINO_BF16] = gi_peers.openvino(portable, inputs, "bf16")
         except RuntimeError:  # a processor, or ONEDNN_MAX_CPU_ISA, without bfloat16
-            missing[_INEXACT] = "OpenVINO computes no bfloat16 on this instruction set"
+            missing[_OPENVINO_BF16] = "OpenVINO computes no bfloat16 on this instruction set"
     contenders[_BASELINE] = [gi_peers.Torch(original, batch) for batch in gi_peers.BATCHES]
     return contenders
 
 
-def _check(contenders: dict[str, list], generator, exact, inputs: gi_peers.Inputs) -> tuple[float, float]:
-    """Worst error of any setting's image over the largest value, and bfloat16's. Raises WrongAnswer."""
+def _check(contenders: dict[str, list], generator, exact, inputs: gi_peers.Inputs) -> tuple[float, dict[str, str]]:
+    """Worst error of any setting's image over the largest value, and how far off bfloat16 is. Raises WrongAnswer."""
     drawn = inputs.draw(0, _BLOCK)
     expected = exact.image(drawn["z"], drawn["noise"], TRUNCATION)
-    largest, worst, inexact = np.abs(expected).max(), 0.0, 0.0
+    largest, worst, inexact = np.abs(expected).max(), 0.0, {}
+    levels = gi_peers.grey_levels(expected.astype(np.float32)).astype(np.int16)
     for name, peers in contenders.items():
         for peer in peers:
-            error = float(np.abs(peer.image(drawn) - expected).max() / largest)
-            if name == _INEXACT:
-                inexact = max(inexact, error)
+            image = peer.image(drawn)
+            error = float(np.abs(image - expected).max() / largest)
+            if name in _INEXACT:
+                within = float((np.abs(gi_peers.grey_levels(image) - levels) <= 2).mean())
+                inexact[name] = f"{error:.1e} of the largest value off, {100 * within:.2f} % of grey levels within 2"
                 continue
             if not error <= TOLERANCE:
                 raise WrongAnswer(f"{name} ({peer.setting}): image {error:.2e} from float64 torch, above {TOLERANCE}")
             worst = max(worst, error)
-    levels = np.floor(np.clip(expected, 0, 1) * 255 + 0.5).transpose(0, 2, 3, 1)
     off = np.abs(generator.sample(_BLOCK, seed=0, truncation=TRUNCATION) - levels)
     if off.max() > 1 or (off > 0).mean() > 0.005:
         raise WrongAnswer("dsb_fast.load(...).sample is not float64 torch's grey levels")
@@ -87,8 +97,7 @@ def _alternatives(contenders: dict[str, list], count: int) -> list[Alternative]:
     found = []
     while contenders:
         name = next(iter(contenders))
-        share = -(-count // (8 * _BLOCK)) * _BLOCK if name == _FUSED else count
-        found.append(best(name, contenders.pop(name), share, 2 * _BLOCK))
+        found.append(best(name, contenders.pop(name), count, 2 * _BLOCK))
     return found
 
 
@@ -113,9 +122,10 @@ def prepare(count: int | None) -> Comparison:
         _BASELINE,
         alternatives,
         f"every setting's image within {worst:.1e} of the largest value from float64 torch over {_BLOCK} samples "
-        f"(bound {TOLERANCE})" + (f"; {_INEXACT}: off by up to {inexact:.1e}, inexact" if inexact else ""),
+        f"(bound {TOLERANCE})" + "".join(f"; {name}: {what}" for name, what in inexact.items()),
         missing,
-        note="target: the portable graph in ONNX Runtime at least as fast as torch as published (ratio 1); other "
-        "settings than dsb_fast's are the best of a short trial; the ONNX peers draw their numbers with dsb_fast",
+        note="other settings than dsb_fast's are the best of a short trial; the ONNX peers draw their numbers with "
+        "dsb_fast",
         release=workspace.release,
+        targets=_TARGETS,
     )

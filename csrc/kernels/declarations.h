@@ -45,6 +45,14 @@ void panel_product(const PanelProduct& product, const float* a, const float* b, 
                    const float* factors, float* out);
 void add_scaled_columns(int64_t rows, int64_t columns, const float* x, const float* factors, float* out);
 void exp2_columns(int64_t rows, int64_t columns, float* x, float* largest, float* sums, float* scale);
+void panel_product_bf16(const PanelProduct& product, const bfloat16_pair* a, const bfloat16_pair* b, const float* start,
+                        const float* factors, float* out);
+void exp2_columns_bf16(int64_t rows, int64_t columns, const float* x, float* largest, float* sums, float* scale,
+                       bfloat16_pair* out);
+float plane_centre(const float* x, int64_t count);
+void pair_channels(const float* first, const float* second, int64_t count, float first_centre, float second_centre,
+                   bfloat16_pair* out);
+void pair_positions(const float* x, int64_t count, float centre, bfloat16_pair* out);
 void bilinear_up2(const float* x, int64_t height, int64_t width, float* out);
 void blur2d(const float* x, int64_t height, int64_t width, float* out);
 void channel_norm(const float* x, int64_t channels, int64_t channel, int64_t count, const float* gain,

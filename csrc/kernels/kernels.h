@@ -131,6 +131,7 @@ struct WinogradForward {
   int64_t top, left;          // what the first tile reads first
   int64_t rows, columns;      // of tiles
   int64_t v_point, v_block;
+  bool enlarged;  // bilinear_up2 of the image is what the tiles are of; its zeros around it, top and left too
 };
 // out[tile][row] = sum over channels ascending of weight[channel][row] * v[block][tile][channel], one accumulator an
 // output. rows is a multiple of kChannelBlock.
@@ -276,6 +277,22 @@ struct Kernels {
   // 2^(largest - m), sums = sums * scale + the column's sum, largest = m. Begins with largest -infinity and sums 0.
   // columns is a multiple of kChannelBlock; x has no gaps.
   void (*exp2_columns)(int64_t rows, int64_t columns, float* x, float* largest, float* sums, float* scale);
+  // As panel_product with a pair of bfloat16 a term, of which the second product is added first; terms and the
+  // distances of a and b count pairs.
+  void (*panel_product_bf16)(const PanelProduct& product, const bfloat16_pair* a, const bfloat16_pair* b,
+                             const float* start, const float* factors, float* out);
+  // As exp2_columns, but x stays: the exponentials are rounded, as out[pair of rows][column], zeros behind an odd row.
+  // Sums are of the rounded.
+  void (*exp2_columns_bf16)(int64_t rows, int64_t columns, const float* x, float* largest, float* sums, float* scale,
+                            bfloat16_pair* out);
+  // The mean, or 0 if that is not finite. Sixty-four partial sums, each of every sixty-fourth value, added in order.
+  float (*plane_centre)(const float* x, int64_t count);
+  // Values of two channels less their centres, rounded, side by side; `second` is null behind an odd number of
+  // channels, for zeros. From `count` on zeros, to the next whole kChannelBlock.
+  void (*pair_channels)(const float* first, const float* second, int64_t count, float first_centre, float second_centre,
+                        bfloat16_pair* out);
+  // One channel's, two neighbours a pair. From `count` on zeros, to the next whole 2 * kChannelBlock values.
+  void (*pair_positions)(const float* x, int64_t count, float centre, bfloat16_pair* out);
   // Twice the height and width: weights 3/4 and 1/4, the border's missing neighbour is the border.
   void (*bilinear_up2)(const float* x, int64_t height, int64_t width, float* out);
   // [1, 2, 1] x [1, 2, 1] / 16, reflected at the edges; a single row or column is its own neighbour.

@@ -1,6 +1,8 @@
 // Products of a panel's matrices: a few rows by some vectors of columns in registers, and what follows the sums there.
+// A term is a number in float32, a pair of numbers in bfloat16.
 #include "kernels/declarations.h"
 #include "kernels/lane_activation.h"
+#include "kernels/terms.h"
 
 #include DSB_SIMD_HEADER
 
@@ -24,9 +26,8 @@ inline F32 joined(const PanelProduct& p, F32 sum, F32 factor, F32 slope, const f
 }
 
 // R rows of V vectors.
-template <int R, int V>
-void block(const PanelProduct& p, const float* a, const float* b, const float* start, const float* factors,
-           float* out) {
+template <int R, int V, typename Term>
+void block(const PanelProduct& p, const Term* a, const Term* b, const float* start, const float* factors, float* out) {
   F32 sum[R][V];
 #pragma GCC unroll 6
   for (int r = 0; r < R; ++r) {
@@ -36,14 +37,14 @@ void block(const PanelProduct& p, const float* a, const float* b, const float* s
   }
   const int64_t a_row = p.a_row;
   for (int64_t t = 0; t < p.terms; ++t, a += p.a_term, b += p.b_term) {
-    F32 in[V];
+    decltype(load_terms(b)) in[V];
 #pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) in[v] = load_f32(b + v * kWidth);
+    for (int v = 0; v < V; ++v) in[v] = load_terms(b + v * kWidth);
 #pragma GCC unroll 6
     for (int r = 0; r < R; ++r) {
-      const F32 one = set_f32(a[r * a_row]);
+      const auto one = set_term(a[r * a_row]);
 #pragma GCC unroll 4
-      for (int v = 0; v < V; ++v) sum[r][v] = madd(one, in[v], sum[r][v]);
+      for (int v = 0; v < V; ++v) sum[r][v] = add_product(one, in[v], sum[r][v]);
     }
   }
   const F32 slope = set_f32(p.slope);
@@ -59,13 +60,13 @@ void block(const PanelProduct& p, const float* a, const float* b, const float* s
 }
 
 // All rows at V vectors of columns.
-template <int V>
-void columns(const PanelProduct& p, const float* a, const float* b, const float* start, const float* factors,
+template <int V, typename Term>
+void columns(const PanelProduct& p, const Term* a, const Term* b, const float* start, const float* factors,
              float* out) {
   constexpr int most = kMatmulRows;
   for (int64_t row = 0; row < p.rows;) {
     const int64_t left = p.rows - row, parts = (left + most - 1) / most, here = (left + parts - 1) / parts;
-    const float* from = a + row * p.a_row;
+    const Term* from = a + row * p.a_row;
     const float* first = start ? start + row : nullptr;
     float* to = out + row * p.out_row;
     switch (here) {
@@ -85,16 +86,26 @@ void columns(const PanelProduct& p, const float* a, const float* b, const float*
   }
 }
 
-}  // namespace
-
-void panel_product(const PanelProduct& p, const float* a, const float* b, const float* start, const float* factors,
-                   float* out) {
+template <typename Term>
+void all(const PanelProduct& p, const Term* a, const Term* b, const float* start, const float* factors, float* out) {
   constexpr int64_t most = kMatmulVectors * kWidth;
   int64_t e = 0;
   const auto at = [&](int64_t k) { return factors ? factors + k : nullptr; };
   for (; e + most <= p.columns; e += most) columns<kMatmulVectors>(p, a, b + e, start, at(e), out + e);
   for (; e + 2 * kWidth <= p.columns; e += 2 * kWidth) columns<2>(p, a, b + e, start, at(e), out + e);
   for (; e < p.columns; e += kWidth) columns<1>(p, a, b + e, start, at(e), out + e);
+}
+
+}  // namespace
+
+void panel_product(const PanelProduct& p, const float* a, const float* b, const float* start, const float* factors,
+                   float* out) {
+  all(p, a, b, start, factors, out);
+}
+
+void panel_product_bf16(const PanelProduct& p, const bfloat16_pair* a, const bfloat16_pair* b, const float* start,
+                        const float* factors, float* out) {
+  all(p, a, b, start, factors, out);
 }
 
 void add_scaled_columns(int64_t rows, int64_t columns, const float* x, const float* factors, float* out) {

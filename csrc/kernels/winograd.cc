@@ -83,6 +83,78 @@ inline void forward_row(const float* const* rows, int64_t tiles, int64_t v_point
   }
 }
 
+// Rows of the image's bilinear_up2, with its order of products and sums, as gather_row has them of the image.
+class EnlargedRows {
+ public:
+  // memory: for three rows of half the columns and three more, vectors.
+  EnlargedRows(const WinogradForward& f, const float* x, int64_t channels, const float* factors, int64_t columns,
+               float* memory)
+      : f_(f), x_(x), channels_(channels), factors_(factors), columns_(columns), memory_(memory) {
+    begin_ = f.left < 0 ? -f.left : 0;
+    end_ = 2 * f.width - f.left < columns ? 2 * f.width - f.left : columns;
+    const int64_t left = (f.left + begin_) / 2, right = (f.left + end_ - 1) / 2;
+    first_ = left - 1, count_ = right - left + 3;  // columns of the image, one beyond either side
+  }
+
+  void row(int64_t y, float* to) {
+    const F32 zero = set_f32(0.0f);
+    if (y < 0 || y >= 2 * f_.height || begin_ >= end_) {
+      for (int64_t c = 0; c < columns_; ++c) store_f32(zero, to + c * kWidth);
+      return;
+    }
+    for (int64_t c = 0; c < begin_; ++c) store_f32(zero, to + c * kWidth);
+    for (int64_t c = end_; c < columns_; ++c) store_f32(zero, to + c * kWidth);
+    const int64_t near = y / 2, beside = y % 2 ? near + 1 : near - 1;
+    const int64_t far = beside < 0 ? 0 : beside < f_.height ? beside : f_.height - 1;
+    const float *near_row = source(near), *far_row = source(far);
+    float* blend = memory_ + 2 * count_ * kWidth;
+    for (int64_t c = 0; c < count_; ++c)
+      store_f32(bilinear(load_f32(near_row + c * kWidth), load_f32(far_row + c * kWidth)), blend + c * kWidth);
+    F32 factor = set_f32(1.0f);
+    if (factors_) factor = channels_ < kWidth ? load_first(factors_, channels_) : load_f32(factors_);
+    const auto put = [&](int64_t c, F32 near_value, F32 far_value) {
+      const F32 value = bilinear(near_value, far_value);
+      store_f32(factors_ ? mul(value, factor) : value, to + c * kWidth);
+    };
+    // Of the image's column k of the blend, columns 2 k and 2 k + 1 are made.
+    const float* blended = blend + ((f_.left + begin_) / 2 - first_) * kWidth;
+    int64_t c = begin_;
+    if ((f_.left + c) % 2) {
+      put(c++, load_f32(blended), load_f32(blended + kWidth));
+      blended += kWidth;
+    }
+    for (; c + 1 < end_; c += 2, blended += kWidth) {
+      const F32 middle = load_f32(blended);
+      put(c, middle, load_f32(blended - kWidth));
+      put(c + 1, middle, load_f32(blended + kWidth));
+    }
+    if (c < end_) put(c, load_f32(blended), load_f32(blended - kWidth));
+  }
+
+ private:
+  static F32 bilinear(F32 near, F32 far) { return madd(set_f32(0.75f), near, mul(set_f32(0.25f), far)); }
+
+  // Row `row` of the image, columns beyond its sides as those at them; of two rows each has its place.
+  const float* source(int64_t row) {
+    float* to = memory_ + row % 2 * count_ * kWidth;
+    if (there_[row % 2] == row) return to;
+    there_[row % 2] = row;
+    gather_row(f_, x_, channels_, row, first_, count_, nullptr, f_.width > kAhead ? f_.width : kAhead, to);
+    if (first_ < 0) store_f32(load_f32(to + kWidth), to);
+    float* last = to + (count_ - 1) * kWidth;
+    if (first_ + count_ > f_.width) store_f32(load_f32(last - kWidth), last);
+    return to;
+  }
+
+  const WinogradForward& f_;
+  const float* x_;
+  int64_t channels_;
+  const float* factors_;
+  int64_t columns_, begin_, end_, first_, count_;
+  float* memory_;
+  int64_t there_[2] = {-1, -1};
+};
+
 template <int S, typename V>
 void forward(const WinogradForward& f, const float* x, const float* factors, float* strip, V* v) {
   constexpr int N = S + 2;
@@ -91,12 +163,19 @@ void forward(const WinogradForward& f, const float* x, const float* factors, flo
   for (int64_t c = 0; c < padded; c += kWidth) {
     V* to = v + c / kChannelBlock * f.v_block + c % kChannelBlock;
     const float* from = x + c * f.channel;
+    const float* here = factors ? factors + c : nullptr;
+    EnlargedRows enlarged(f, from, f.channels - c, here, columns, strip + N * pitch);
     int64_t gathered = 0;  // rows; of each the last N stay, one place after the other in turn
     for (int64_t tile_row = 0; tile_row < f.rows; ++tile_row) {
       const float* rows[N];
-      for (; gathered < tile_row * S + N; ++gathered)
-        gather_row(f, from, f.channels - c, f.top + gathered, f.left, columns, factors ? factors + c : nullptr,
-                   f.width > kAhead ? f.width : kAhead, strip + gathered % N * pitch);
+      for (; gathered < tile_row * S + N; ++gathered) {
+        float* to = strip + gathered % N * pitch;
+        if (f.enlarged)
+          enlarged.row(f.top + gathered, to);
+        else
+          gather_row(f, from, f.channels - c, f.top + gathered, f.left, columns, here,
+                     f.width > kAhead ? f.width : kAhead, to);
+      }
       for (int k = 0; k < N; ++k) rows[k] = strip + (tile_row * S + k) % N * pitch;
       forward_row<S>(rows, f.columns, f.v_point, to + tile_row * f.columns * kChannelBlock);
     }

@@ -6,7 +6,6 @@
 
 #include "core/float_environment.h"
 #include "ops/dispatch.h"
-#include "ops/panels.h"
 #include "ops/thread_memory.h"
 #include "ops/work.h"
 
@@ -15,7 +14,7 @@ namespace {
 
 constexpr double kLog2E = 1.4426950408889634074;         // exponentials are to base 2
 constexpr int64_t kMinSegment = 512, kMaxSegments = 16;  // of positions whose sums are made apart; the arithmetic's
-constexpr int64_t kHeadsTogether = 4;                    // that share a gathered panel
+constexpr int64_t kFewTasks = 16;                        // fewer segments are shared out by smaller groups of heads
 constexpr int64_t kSumFloats = 1 << 20;                  // of sums in memory at once, if samples are no larger
 
 int64_t segment_of(int64_t positions) {
@@ -98,14 +97,18 @@ Attention::Attention(const AttentionSpec& spec, const AttentionWeights& w) : spe
   }
   for (int64_t o = 0; o < out; ++o)
     out_bias_[static_cast<size_t>(o)] = static_cast<float>(spec.gain * bias[static_cast<size_t>(o)]);
+  if (!spec.bfloat16) return;
+  const Kernels& k = kernels();
+  round_packed(k, spec.heads, channels, padded_features_, queries_, query_pairs_, true);
+  round_packed(k, spec.heads, channels, padded_features_, keys_, key_pairs_, false);
+  if (spec.gelu) round_packed(k, spec.heads, values, padded_out_, last_, last_pairs_, false);
 }
 
-// kHeadsTogether heads, or what is left of them, over positions `first` to `last`.
+// `heads` heads, which share what is gathered, over positions `first` to `last`.
 void Attention::sum_segment(const float* source, int64_t positions, int64_t first, int64_t last, int64_t head,
-                            float* sums, float* largest, float* weighted) const {
+                            int64_t heads, float* sums, float* largest, float* weighted) const {
   const Kernels& k = kernels();
   const int64_t channels = spec_.channels, features = padded_features_, size = channels * features;
-  const int64_t heads = std::min(kHeadsTogether, spec_.heads - head);
   float* run = thread_memory(ThreadMemory::values, kRun * channels * kPanel);
   float* weights = thread_memory(ThreadMemory::sums, kPanel * features + features);
   float* scale = weights + kPanel * features;
@@ -126,8 +129,9 @@ void Attention::sum_segment(const float* source, int64_t positions, int64_t firs
   }
 }
 
-// What is multiplied by q's weights: [features][padded_made_].
-void Attention::make_context(const Sums& s, int64_t sample, int64_t head, float* context) const {
+// What is multiplied by q's weights: [features][padded_made_], or pairs of them in bfloat16. `centres`: null, or what
+// was taken off the source.
+void Attention::make_context(const Sums& s, const float* centres, int64_t sample, int64_t head, float* context) const {
   const Kernels& k = kernels();
   const size_t wide = static_cast<size_t>(s.features);
   std::vector<float> shares(static_cast<size_t>(s.segments) * wide), total(wide, 0.0f), unused(2 * wide, 0.0f);
@@ -143,8 +147,12 @@ void Attention::make_context(const Sums& s, int64_t sample, int64_t head, float*
   for (int64_t g = 0; g < s.segments; ++g)
     k.add_scaled_columns(spec_.channels, s.features, s.weighted + s.at(sample, g, head) * s.size,
                          shares.data() + static_cast<size_t>(g) * wide, sum);
+  for (int64_t c = 0; centres && c < spec_.channels; ++c)
+    for (int64_t f = 0; f < s.features; ++f) sum[c * s.features + f] += centres[c];
   const PanelProduct p = {spec_.features, padded_made_, spec_.channels, 1, s.features, padded_made_, padded_made_};
-  k.panel_product(p, sum, made_.data() + head * spec_.channels * padded_made_, nullptr, nullptr, context);
+  float* made = centres ? thread_memory(ThreadMemory::strip, spec_.features * padded_made_) : context;
+  k.panel_product(p, sum, made_.data() + head * spec_.channels * padded_made_, nullptr, nullptr, made);
+  if (centres) pair_rows(k, made, spec_.features, padded_made_, reinterpret_cast<bfloat16_pair*>(context));
 }
 
 // `width` positions of a panel, of all heads.
@@ -185,47 +193,70 @@ void Attention::attend(const float* panel, const float* contexts, int64_t width,
   }
 }
 
+void Attention::compute(const float* x, const float* contexts, int64_t positions, int64_t width, float* made) const {
+  float* run = thread_memory(ThreadMemory::values, kRun * kPanel * spec_.channels);
+  gather_run(x, spec_.channels, positions, width, run);
+  for (int64_t e = 0; e < width; e += kPanel)
+    attend(run + e * spec_.channels, contexts, std::min(kPanel, width - e), made + e * spec_.out_channels);
+}
+
 void Attention::run(const float* x, const float* source, const float* residual, const Shape4& shape,
                     const Threads& threads, float* out) const {
-  const int64_t positions = shape.h * shape.w, heads = spec_.heads;
+  const int64_t positions = shape.h * shape.w, heads = spec_.heads, channels = spec_.channels;
   if (shape.n < 1 || positions < 1) return;
-  const int64_t segment = segment_of(positions), groups = divide_up(heads, kHeadsTogether);
+  const int64_t segment = segment_of(positions);
   const int64_t runs = divide_up(positions, kRun * kPanel), context = spec_.features * padded_made_;
+  const int64_t start = spec_.bfloat16 ? padded_features_ : 0;
   Sums sums = {};
   sums.segments = divide_up(positions, segment), sums.heads = heads;
-  sums.features = padded_features_, sums.size = spec_.channels * padded_features_;
+  sums.features = padded_features_, sums.size = channels * padded_features_;
   const int64_t each = sums.segments * heads;  // of a sample
   const int64_t together = std::min(shape.n, std::max<int64_t>(1, kSumFloats / (each * sums.size)));
-  sums.weighted =
-      thread_memory(ThreadMemory::shared, together * (each * (sums.size + 2 * sums.features) + heads * context));
+  sums.weighted = thread_memory(ThreadMemory::shared,
+                                together * (each * (sums.size + 2 * sums.features) + heads * (context + start)));
   sums.sums = sums.weighted + together * each * sums.size;
   sums.largest = sums.sums + together * each * sums.features;
   float* contexts = sums.largest + together * each * sums.features;
+  float* starts = contexts + together * heads * context;
+  std::vector<float> x_centres, source_centres;
   for (int64_t first = 0; first < shape.n; first += together) {
-    const int64_t samples = std::min(together, shape.n - first);
+    const int64_t samples = std::min(together, shape.n - first), image = channels * positions;
+    const float *here = x + first * image, *near = source + first * image;
+    if (spec_.bfloat16) {
+      x_centres = plane_centres(kernels(), here, samples * channels, positions, threads);
+      source_centres = x == source ? x_centres : plane_centres(kernels(), near, samples * channels, positions, threads);
+    }
+    const int64_t group = samples * sums.segments < kFewTasks ? 4 : 8, groups = divide_up(heads, group);
     parallel_for(static_cast<uint64_t>(samples * sums.segments * groups), threads, [&](uint64_t task) {
-      const int64_t s = static_cast<int64_t>(task), head = s % groups * kHeadsTogether;
+      const int64_t s = static_cast<int64_t>(task), head = s % groups * group, count = std::min(group, heads - head);
       const int64_t part = s / groups % sums.segments, sample = s / groups / sums.segments;
-      const int64_t at = sums.at(sample, part, head);
-      sum_segment(source + (first + sample) * spec_.channels * positions, positions, part * segment,
-                  std::min(positions, (part + 1) * segment), head, sums.sums + at * sums.features,
-                  sums.largest + at * sums.features, sums.weighted + at * sums.size);
+      const int64_t at = sums.at(sample, part, head), begin = part * segment,
+                    end = std::min(positions, begin + segment);
+      float *total = sums.sums + at * sums.features, *largest = sums.largest + at * sums.features;
+      float* weighted = sums.weighted + at * sums.size;
+      if (spec_.bfloat16)
+        sum_segment_bf16(near + sample * image, source_centres.data() + sample * channels, positions, begin, end, head,
+                         count, total, largest, weighted);
+      else
+        sum_segment(near + sample * image, positions, begin, end, head, count, total, largest, weighted);
     });
     parallel_for(static_cast<uint64_t>(samples * heads), threads, [&](uint64_t task) {
-      const int64_t s = static_cast<int64_t>(task);
-      make_context(sums, s / heads, s % heads, contexts + s * context);
+      const int64_t s = static_cast<int64_t>(task), centre = s / heads * channels;
+      make_context(sums, spec_.bfloat16 ? source_centres.data() + centre : nullptr, s / heads, s % heads,
+                   contexts + s * context);
+      if (spec_.bfloat16) start_queries(x_centres.data() + centre, s % heads, starts + s * start);
     });
     parallel_for(static_cast<uint64_t>(samples * runs), threads, [&](uint64_t task) {
       const int64_t s = static_cast<int64_t>(task) / runs, begin = static_cast<int64_t>(task) % runs * kRun * kPanel;
-      const int64_t width = std::min(kRun * kPanel, positions - begin), channels = spec_.channels;
-      const float* from = x + (first + s) * channels * positions + begin;
+      const int64_t width = std::min(kRun * kPanel, positions - begin);
       const int64_t to = (first + s) * spec_.out_channels * positions + begin;
-      float* run = thread_memory(ThreadMemory::values, kRun * kPanel * channels);
+      const float *from = here + s * image + begin, *matrices = contexts + s * heads * context;
       float* made = thread_memory(ThreadMemory::strip, kRun * kPanel * spec_.out_channels);
-      gather_run(from, channels, positions, width, run);
-      for (int64_t e = 0; e < width; e += kPanel)
-        attend(run + e * channels, contexts + s * heads * context, std::min(kPanel, width - e),
-               made + e * spec_.out_channels);
+      if (spec_.bfloat16)
+        compute_bf16(from, x_centres.data() + s * channels, starts + s * heads * start, matrices, positions, width,
+                     made);
+      else
+        compute(from, matrices, positions, width, made);
       scatter_run(kernels(), made, spec_.out_channels, positions, width, residual ? residual + to : nullptr, out + to);
     });
   }

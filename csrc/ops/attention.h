@@ -6,6 +6,7 @@
 
 #include "core/large_memory.h"
 #include "core/threads.h"
+#include "ops/panels.h"
 #include "ops/tensor.h"
 
 namespace dsb {
@@ -13,7 +14,9 @@ namespace dsb {
 struct AttentionSpec {
   int64_t channels, heads, features, values, out_channels;  // features and values: of a head
   float q_scale = 1.0f, k_scale = 1.0f, out_scale = 1.0f, gain = 1.0f;
-  bool gelu = false;  // between attention and its last convolution
+  bool gelu = false;      // between attention and its last convolution
+  bool bfloat16 = false;  // what is multiplied at every position is rounded, x and source less the means of their
+                          // planes; sums, exponentials and the context stay float32
 };
 
 // [heads * features or values, channels] each, to_out [out channels, heads * values]. Biases may be null; k's does
@@ -40,14 +43,24 @@ class Attention {
 
  private:
   struct Sums;
-  void sum_segment(const float* source, int64_t positions, int64_t first, int64_t last, int64_t head, float* sums,
-                   float* largest, float* weighted) const;
-  void make_context(const Sums& sums, int64_t sample, int64_t head, float* context) const;
+  void sum_segment(const float* source, int64_t positions, int64_t first, int64_t last, int64_t head, int64_t heads,
+                   float* sums, float* largest, float* weighted) const;
+  void make_context(const Sums& sums, const float* centres, int64_t sample, int64_t head, float* context) const;
   void attend(const float* panel, const float* contexts, int64_t width, float* made) const;
+  void compute(const float* x, const float* contexts, int64_t positions, int64_t width, float* made) const;
+  // In bfloat16; contexts then hold pairs of features, starts what q's products begin with.
+  void sum_segment_bf16(const float* source, const float* centres, int64_t positions, int64_t first, int64_t last,
+                        int64_t head, int64_t heads, float* sums, float* largest, float* weighted) const;
+  void start_queries(const float* centres, int64_t head, float* starts) const;
+  void attend_bf16(const bfloat16_pair* panel, const float* starts, const bfloat16_pair* contexts, int64_t width,
+                   float* made) const;
+  void compute_bf16(const float* x, const float* centres, const float* starts, const float* contexts, int64_t positions,
+                    int64_t width, float* made) const;
 
   AttentionSpec spec_;
   int64_t padded_features_, padded_made_, padded_out_;  // made: rows of what context is made to, values or out channels
   LargeVector queries_, keys_, made_, last_;            // [head][term][padded rows]; last_ is empty without activation
+  PairVector query_pairs_, key_pairs_, last_pairs_;     // in bfloat16 instead of keys_ and last_
   std::vector<float> query_bias_, made_bias_, out_bias_;
 };
 

@@ -5,7 +5,6 @@
 
 #include "core/float_environment.h"
 #include "ops/dispatch.h"
-#include "ops/panels.h"
 #include "ops/thread_memory.h"
 #include "ops/work.h"
 
@@ -25,29 +24,67 @@ FeedForward::FeedForward(const FeedForwardSpec& spec, const float* w1, const flo
   second_bias_.assign(static_cast<size_t>(spec.out_channels), 0.0f);
   if (b1) std::copy_n(b1, spec.hidden, first_bias_.begin());
   for (size_t o = 0; o < second_bias_.size() && b2; ++o) second_bias_[o] = spec.gain * b2[o];
+  if (!spec.bfloat16) return;
+  const Kernels& k = kernels();
+  round_packed(k, 1, spec.channels, padded_to_block(spec.hidden), first_, first_pairs_, true);
+  round_packed(k, 1, spec.hidden, padded_to_block(spec.out_channels), second_, second_pairs_, false);
+}
+
+void FeedForward::compute(const float* x, int64_t plane, int64_t width, float* made) const {
+  const Kernels& k = kernels();
+  const int64_t channels = spec_.channels, hidden = spec_.hidden, out = spec_.out_channels;
+  float* panels = thread_memory(ThreadMemory::values, kRun * kPanel * channels);
+  float* between = thread_memory(ThreadMemory::sums, kPanel * hidden);
+  gather_run(x, channels, plane, width, panels);
+  for (int64_t e = 0; e < width; e += kPanel) {
+    const int64_t columns = padded_to_block(std::min(kPanel, width - e));
+    const PanelProduct one = {hidden, columns, channels,    1,          padded_to_block(hidden),
+                              kPanel, columns, Join::lrelu, spec_.slope};
+    k.panel_product(one, first_.data(), panels + e * channels, first_bias_.data(), nullptr, between);
+    const PanelProduct two = {out, columns, hidden, 1, padded_to_block(out), columns, columns};
+    k.panel_product(two, second_.data(), between, second_bias_.data(), nullptr, made + e * out);
+  }
+}
+
+void FeedForward::compute_bf16(const float* x, const float* centres, int64_t plane, int64_t width, float* made) const {
+  const Kernels& k = kernels();
+  const int64_t channels = spec_.channels, hidden = spec_.hidden, out = spec_.out_channels;
+  const int64_t pairs = divide_up(channels, 2), hidden_pairs = divide_up(hidden, 2), wide = padded_to_block(hidden);
+  float* values = thread_memory(ThreadMemory::values, (kRun * pairs + hidden_pairs) * kPanel);
+  bfloat16_pair* panels = reinterpret_cast<bfloat16_pair*>(values);
+  bfloat16_pair* rounded = panels + kRun * pairs * kPanel;
+  float* start = thread_memory(ThreadMemory::sums, wide + kPanel * hidden);
+  float* between = start + wide;
+  const PanelProduct centre = {1, wide, channels, 1, 1, wide, wide};
+  k.panel_product(centre, centres, first_.data(), nullptr, nullptr, start);
+  for (int64_t m = 0; m < hidden; ++m) start[m] += first_bias_[static_cast<size_t>(m)];
+  gather_pairs(k, x, centres, channels, plane, width, panels);
+  for (int64_t e = 0; e < width; e += kPanel) {
+    const int64_t columns = padded_to_block(std::min(kPanel, width - e));
+    const PanelProduct one = {hidden, columns, pairs, 1, wide, kPanel, columns, Join::lrelu, spec_.slope};
+    k.panel_product_bf16(one, first_pairs_.data(), panels + e * pairs, start, nullptr, between);
+    pair_rows(k, between, hidden, columns, rounded);
+    const PanelProduct two = {out, columns, hidden_pairs, 1, padded_to_block(out), columns, columns};
+    k.panel_product_bf16(two, second_pairs_.data(), rounded, second_bias_.data(), nullptr, made + e * out);
+  }
 }
 
 void FeedForward::run(const float* x, const float* residual, const Shape4& shape, const Threads& threads,
                       float* out) const {
   const Kernels& k = kernels();
   const int64_t positions = shape.h * shape.w, runs = divide_up(positions, kRun * kPanel);
-  const int64_t channels = spec_.channels, hidden = spec_.hidden, made = spec_.out_channels;
+  const int64_t channels = spec_.channels, made = spec_.out_channels;
+  std::vector<float> centres;
+  if (spec_.bfloat16) centres = plane_centres(k, x, shape.n * channels, positions, threads);
   parallel_for(static_cast<uint64_t>(shape.n * runs), threads, [&](uint64_t task) {
     const int64_t n = static_cast<int64_t>(task) / runs, first = static_cast<int64_t>(task) % runs * kRun * kPanel;
     const int64_t width = std::min(kRun * kPanel, positions - first), to = n * made * positions + first;
-    float* panels = thread_memory(ThreadMemory::values, kRun * kPanel * channels);
-    float* between = thread_memory(ThreadMemory::sums, kPanel * hidden);
-    float* sums = thread_memory(ThreadMemory::strip, kRun * kPanel * made);
     const float* from = x + n * channels * positions + first;
-    gather_run(from, channels, positions, width, panels);
-    for (int64_t e = 0; e < width; e += kPanel) {
-      const int64_t columns = padded_to_block(std::min(kPanel, width - e));
-      const PanelProduct one = {hidden, columns, channels,    1,          padded_to_block(hidden),
-                                kPanel, columns, Join::lrelu, spec_.slope};
-      k.panel_product(one, first_.data(), panels + e * channels, first_bias_.data(), nullptr, between);
-      const PanelProduct two = {made, columns, hidden, 1, padded_to_block(made), columns, columns};
-      k.panel_product(two, second_.data(), between, second_bias_.data(), nullptr, sums + e * made);
-    }
+    float* sums = thread_memory(ThreadMemory::strip, kRun * kPanel * made);
+    if (spec_.bfloat16)
+      compute_bf16(from, centres.data() + n * channels, positions, width, sums);
+    else
+      compute(from, positions, width, sums);
     scatter_run(k, sums, made, positions, width, residual ? residual + to : nullptr, out + to);
   });
 }

@@ -5,6 +5,7 @@
 
 #include "core/large_memory.h"
 #include "core/threads.h"
+#include "ops/panels.h"
 #include "ops/tensor.h"
 
 namespace dsb {
@@ -12,6 +13,7 @@ namespace dsb {
 struct FeedForwardSpec {
   int64_t channels, hidden, out_channels;
   float slope = 0.2f, gain = 1.0f;
+  bool bfloat16 = false;  // what is multiplied is rounded, x less the mean of its plane; sums stay float32
 };
 
 // out = gain (w2 lrelu(w1 x + b1) + b2) + residual at every position.
@@ -24,8 +26,13 @@ class FeedForward {
   void run(const float* x, const float* residual, const Shape4& shape, const Threads& threads, float* out) const;
 
  private:
+  // A run of positions from x to `made` [panel][out channels][columns].
+  void compute(const float* x, int64_t plane, int64_t width, float* made) const;
+  void compute_bf16(const float* x, const float* centres, int64_t plane, int64_t width, float* made) const;
+
   FeedForwardSpec spec_;
   LargeVector first_, second_;  // [term][padded rows]
+  PairVector first_pairs_, second_pairs_;
   std::vector<float> first_bias_, second_bias_;
 };
 

@@ -25,6 +25,7 @@ struct ImageConv {
   int64_t top = 0, left = 0;  // rows and columns of zeros before the image; negative: of the image that are left out
   Shape4 weight;
   bool flip = false;      // a true convolution
+  bool enlarged = false;  // 3 x 3 taps: of upsample_bilinear2d of the image, around which the zeros are
   bool bfloat16 = false;  // 3 x 3 taps: values and weights at the points are rounded, products summed in float32
   int64_t out_height, out_width;
   float* out;

@@ -8,6 +8,7 @@
 #include "core/float_environment.h"
 #include "ops/conv_bf16.h"
 #include "ops/dispatch.h"
+#include "ops/image_layers.h"
 
 namespace dsb {
 namespace {
@@ -179,24 +180,41 @@ std::optional<AxisTaps> phase_taps(const ModulatedConv& conv) {
   return taps;
 }
 
+// The image that is convolved.
+Shape4 source_shape(Shape4 x, const ModulatedConv& conv) {
+  if (conv.enlarged) x.h *= 2, x.w *= 2;
+  return x;
+}
+
 }  // namespace
 
 Shape4 modulated_conv2d_shape(const Shape4& x, const ModulatedConv& conv) {
-  Shape4 shape = make_plan(x, conv).result;
+  Shape4 shape = make_plan(source_shape(x, conv), conv).result;
   shape.n = x.n;
   return shape;
 }
 
 int64_t modulated_conv2d_largest(const Shape4& x, const ModulatedConv& conv) {
-  const Plan plan = make_plan(x, conv);
+  const Shape4 source = source_shape(x, conv);
+  const Plan plan = make_plan(source, conv);
   Shape4 convolved = plan.convolved;
   convolved.n = x.n;
-  return std::max({largest_size(x, plan.before), saturated_size(convolved), largest_size(convolved, plan.after)});
+  return std::max({saturated_size(source), largest_size(source, plan.before), saturated_size(convolved),
+                   largest_size(convolved, plan.after)});
 }
 
 void modulated_conv2d(const float* x, const Shape4& shape, const float* weight, const float* styles,
                       const ModulatedConv& conv, const Threads& threads, float* out) {
-  const Plan plan = make_plan(shape, conv);
+  const Shape4 source = source_shape(shape, conv);
+  const Plan plan = make_plan(source, conv);
+  if (conv.enlarged && (conv.up > 1 || conv.down > 1 || conv.weight.h != 3 || conv.weight.w != 3)) {
+    ModulatedConv rest = conv;
+    rest.enlarged = false;
+    const Shape4 one = {conv.x_per_sample ? shape.n : std::min<int64_t>(1, shape.n), shape.c, shape.h, shape.w};
+    std::vector<float> larger(static_cast<size_t>(4 * one.size()));
+    upsample_bilinear2d(x, one, threads, larger.data());
+    return modulated_conv2d(larger.data(), source, weight, styles, rest, threads, out);
+  }
   std::vector<float> storage;
   styles = offset_styles(styles, (conv.styles_per_sample ? shape.n : 1) * shape.c, conv, storage);
   const ConvWeights made(conv.weight, !conv.flip_weight);
@@ -214,7 +232,7 @@ void modulated_conv2d(const float* x, const Shape4& shape, const float* weight, 
   if (phases || conv.up == 1) {  // padding only, if anything
     image.x = x, image.x_step = conv.x_per_sample ? shape.c * shape.h * shape.w : 0;
     image.styles = styles, image.style_step = style_step;
-    image.height = shape.h, image.width = shape.w;
+    image.height = shape.h, image.width = shape.w, image.enlarged = conv.enlarged;
     image.top = plan.top, image.left = plan.left;
   }
   if (phases || (conv.up == 1 && plan.after.empty())) {
@@ -230,6 +248,7 @@ void modulated_conv2d(const float* x, const Shape4& shape, const float* weight, 
 
 void modulated_conv2d(const bfloat16* x, const Shape4& shape, const bfloat16* weight, const float* styles,
                       const ModulatedConv& conv, const Threads& threads, bfloat16* out) {
+  if (conv.enlarged) throw std::invalid_argument("modulated_conv2d: only float32 images are enlarged");
   const Plan plan = make_plan(shape, conv);
   std::vector<float> storage;
   styles = offset_styles(styles, (conv.styles_per_sample ? shape.n : 1) * shape.c, conv, storage);

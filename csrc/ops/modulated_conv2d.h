@@ -23,6 +23,7 @@ struct ModulatedConv {
   bool x_per_sample = true;           // false: x is one image for all samples
   bool styles_per_sample = true;      // false: styles is [1, in channels], for all samples
   ActivationOptions activation = {Activation::linear, 0.0f, 1.0f, -1.0f};
+  bool enlarged = false;                  // upsample_bilinear2d of x is convolved; padding is counted on that
   bool bfloat16_products = false;         // of 3 x 3 taps on float32 images, as ImageConv::bfloat16
   const ConvWeights* prepared = nullptr;  // of this weight; null: made in every call
 };

@@ -4,8 +4,12 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <vector>
 
+#include "core/large_memory.h"
+#include "core/threads.h"
 #include "kernels/kernels.h"
+#include "ops/work.h"
 
 namespace dsb {
 
@@ -47,6 +51,58 @@ inline void pack_rows(const float* matrix, int64_t rows, int64_t terms, int64_t 
   for (int64_t t = 0; t < terms; ++t)
     for (int64_t r = 0; r < padded; ++r)
       out[t * padded + r] = r < rows ? static_cast<float>(factor * matrix[r * row + t]) : 0.0f;
+}
+
+// In bfloat16 values lose the centre of their plane before they are rounded: what is left of them is more exact, and
+// what the centres add to a product is known without the positions. These are the centres of `planes` planes.
+inline std::vector<float> plane_centres(const Kernels& k, const float* x, int64_t planes, int64_t positions,
+                                        const Threads& threads) {
+  std::vector<float> centres(static_cast<size_t>(planes));
+  const int64_t each = items_per_task(positions);
+  parallel_for(static_cast<uint64_t>(divide_up(planes, each)), threads, [&](uint64_t task) {
+    const int64_t first = static_cast<int64_t>(task) * each;
+    for (int64_t p = first; p < std::min(first + each, planes); ++p)
+      centres[static_cast<size_t>(p)] = k.plane_centre(x + p * positions, positions);
+  });
+  return centres;
+}
+
+// As gather_run, out [panel][pair of channels][kPanel].
+inline void gather_pairs(const Kernels& k, const float* x, const float* centres, int64_t channels, int64_t plane,
+                         int64_t width, bfloat16_pair* out) {
+  const int64_t pairs = divide_up(channels, 2);
+  for (int64_t c = 0; c < channels; c += 2, x += 2 * plane)
+    for (int64_t e = 0; e < width; e += kPanel) {
+      const bool both = c + 1 < channels;
+      k.pair_channels(x + e, both ? x + plane + e : nullptr, std::min(kPanel, width - e), centres[c],
+                      both ? centres[c + 1] : 0.0f, out + e * pairs + c / 2 * kPanel);
+    }
+}
+
+// As gather_run, out [panel][channels][kPanel / 2 pairs of positions], zeros behind them up to the next whole pair.
+inline void gather_neighbours(const Kernels& k, const float* x, const float* centres, int64_t channels, int64_t plane,
+                              int64_t width, bfloat16_pair* out) {
+  for (int64_t c = 0; c < channels; ++c, x += plane)
+    for (int64_t e = 0; e < width; e += kPanel)
+      k.pair_positions(x + e, std::min(kPanel, width - e), centres[c], out + (e * channels + c * kPanel) / 2);
+}
+
+// Rows in pairs, rounded: out [pair of rows][columns], of rows of whole blocks without gaps.
+inline void pair_rows(const Kernels& k, const float* matrix, int64_t rows, int64_t columns, bfloat16_pair* out) {
+  for (int64_t r = 0; r < rows; r += 2, matrix += 2 * columns, out += columns)
+    k.pair_channels(matrix, r + 1 < rows ? matrix + columns : nullptr, columns, 0.0f, 0.0f, out);
+}
+
+using PairVector = std::vector<bfloat16_pair, LargeMemory<bfloat16_pair>>;
+
+// The same of `matrices` one behind the other, whose memory is given back but for `keep`.
+inline void round_packed(const Kernels& k, int64_t matrices, int64_t rows, int64_t columns, LargeVector& packed,
+                         PairVector& out, bool keep) {
+  const int64_t pairs = divide_up(rows, 2);
+  out.resize(static_cast<size_t>(matrices * pairs * columns));
+  for (int64_t m = 0; m < matrices; ++m)
+    pair_rows(k, packed.data() + m * rows * columns, rows, columns, out.data() + m * pairs * columns);
+  if (!keep) LargeVector().swap(packed);
 }
 
 }  // namespace dsb

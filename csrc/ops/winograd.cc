@@ -46,7 +46,9 @@ class Layer {
     f.rows = piece.rows, f.columns = piece.columns;
     f.v_block = panel.tiles * kChannelBlock, f.v_point = v_point(panel.tiles);
     const float* styles = conv_.styles ? conv_.styles + piece.sample * conv_.style_step + first : nullptr;
-    const int64_t strip = (side_ + 2) * (piece.columns * side_ + 2) * kChannelBlock;
+    f.enlarged = conv_.enlarged;
+    const int64_t columns = piece.columns * side_ + 2, halves = f.enlarged ? 3 * (columns / 2 + 4) : 0;
+    const int64_t strip = ((side_ + 2) * columns + halves) * kChannelBlock;
     const float* x = conv_.x + piece.sample * conv_.x_step + first * area;
     const int64_t place = first / kChannelBlock * f.v_block + piece.tile * kChannelBlock;
     float* rows = thread_memory(ThreadMemory::strip, strip);

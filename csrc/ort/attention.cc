@@ -3,7 +3,7 @@
 // Inputs: x and source [N, I, H, W]; to_q, to_k [heads * d, I], to_v [heads * e, I], to_out [O, heads * e], each of
 // them [out, in] or [out, in, 1, 1]; q_bias, v_bias, out_bias, each of which may be left out; all of these constant;
 // residual [N, O, H, W], which may be left out. Attributes: heads; q_scale, k_scale, out_scale, gain (1.0); act,
-// "linear" (default) or "gelu". Output: y [N, O, H, W].
+// "linear" (default) or "gelu"; products, "float32" (default) or "bfloat16". Output: y [N, O, H, W].
 #include "ops/attention.h"
 
 #include <memory>
@@ -56,7 +56,8 @@ class AttentionKernel {
              attributes.number("k_scale", 1.0f),
              attributes.number("out_scale", 1.0f),
              attributes.number("gain", 1.0f),
-             act == "gelu"};
+             act == "gelu",
+             attributes.bfloat16_products()};
     check_growth(kName, {1, 1, 1, static_cast<int64_t>(2 * to_q.count + to_v.count + to_out.count)},
                  Attention::packed_size(spec_));
     const auto q_bias = bias(info, 6, "q_bias", to_q.shape[0]), v_bias = bias(info, 7, "v_bias", to_v.shape[0]);

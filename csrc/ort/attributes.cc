@@ -94,5 +94,12 @@ ActivationOptions Attributes::activation(std::optional<float> gain) const {
   return options;
 }
 
+bool Attributes::bfloat16_products() const {
+  const std::string products = text("products", "float32");
+  if (products != "float32" && products != "bfloat16")
+    refuse("products", "is \"" + products + "\"; it is \"float32\" or \"bfloat16\"");
+  return products == "bfloat16";
+}
+
 }  // namespace ort
 }  // namespace dsb

@@ -31,6 +31,9 @@ class Attributes {
   // act, alpha, gain, clamp: StyleGAN2-ADA's defaults for the activation, or `gain` whatever it is; no clamp.
   ActivationOptions activation(std::optional<float> gain = {}) const;
 
+  // products: whether they are of bfloat16, from "float32" (if missing) or "bfloat16".
+  bool bfloat16_products() const;
+
   const std::string& op() const { return op_; }
 
  private:

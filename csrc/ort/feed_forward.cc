@@ -1,7 +1,8 @@
 // FeedForward: gain * (w2 lrelu(w1 x + b1) + b2) + residual at every position.
 //
 // Inputs: x [N, I, H, W]; w1 [M, I] and w2 [O, M], or with [1, 1] behind, constant; b1 and b2, constant, and residual
-// [N, O, H, W], each of which may be left out. Attributes: slope (0.2), gain (1.0). Output: y [N, O, H, W].
+// [N, O, H, W], each of which may be left out. Attributes: slope (0.2), gain (1.0); products, "float32" (default) or
+// "bfloat16". Output: y [N, O, H, W].
 #include "ops/feed_forward.h"
 
 #include <memory>
@@ -33,7 +34,12 @@ class FeedForwardKernel {
     const auto b1 = constant_input(info, kName, 3, "b1"), b2 = constant_input(info, kName, 4, "b2");
     if (b1) check_shape(kName, "b1", b1->shape, {w1.shape[0]});
     if (b2) check_shape(kName, "b2", b2->shape, {w2.shape[0]});
-    spec_ = {w1.shape[1], w1.shape[0], w2.shape[0], attributes.number("slope", 0.2f), attributes.number("gain", 1.0f)};
+    spec_ = {w1.shape[1],
+             w1.shape[0],
+             w2.shape[0],
+             attributes.number("slope", 0.2f),
+             attributes.number("gain", 1.0f),
+             attributes.bfloat16_products()};
     layer_ = std::make_unique<FeedForward>(spec_, w1.data, b1 ? b1->data : nullptr, w2.data, b2 ? b2->data : nullptr);
   }
 

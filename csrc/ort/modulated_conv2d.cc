@@ -5,7 +5,8 @@
 // (multiplied into the noise), residual [N, O, H', W'] (added last). All samples share an x or styles of one.
 // Attributes, all optional: up, down (1); padding [left, right, top, bottom] on the enlarged image (0); demodulate (1);
 // flip_weight (1, a correlation); style_offset (0.0, added to the styles); act, alpha, gain, clamp as BiasAct;
-// products, of 3 x 3 taps, "float32" (default) or "bfloat16". Output: y [N, O, H', W'].
+// products, of 3 x 3 taps, "float32" (default) or "bfloat16"; upsample, "none" (default) or "bilinear": x is
+// UpsampleBilinear2d of the input. Output: y [N, O, H', W'].
 #include "ops/modulated_conv2d.h"
 
 #include <memory>
@@ -42,10 +43,11 @@ class ModulatedConv2d {
     conv_.flip_weight = attributes.flag("flip_weight", true);
     conv_.style_offset = attributes.number("style_offset", 0.0f);
     conv_.activation = attributes.activation();
-    const std::string products = attributes.text("products", "float32");
-    if (products != "float32" && products != "bfloat16")
-      refuse("attribute products is \"" + products + "\"; it is \"float32\" or \"bfloat16\"");
-    conv_.bfloat16_products = products == "bfloat16";
+    const std::string upsample = attributes.text("upsample", "none");
+    if (upsample != "none" && upsample != "bilinear")
+      refuse("attribute upsample is \"" + upsample + "\"; it is \"none\" or \"bilinear\"");
+    conv_.enlarged = upsample == "bilinear";
+    conv_.bfloat16_products = attributes.bfloat16_products();
 
     const auto weight = constant_input(info, kName, 1, "weight");
     if (!weight) refuse("weight is missing");

@@ -108,7 +108,7 @@ FloatArray bind_attention(const FloatArray& x, const FloatArray& source, const F
                           const FloatArray& to_v, const FloatArray& to_out, const std::optional<FloatArray>& q_bias,
                           const std::optional<FloatArray>& v_bias, const std::optional<FloatArray>& out_bias,
                           const std::optional<FloatArray>& residual, int64_t heads, float q_scale, float k_scale,
-                          float out_scale, bool gelu, float gain, unsigned threads) {
+                          float out_scale, bool gelu, float gain, unsigned threads, bool bfloat16_products) {
   const Shape4 s = shape_of(x, "x");
   for (const FloatArray* weight : {&to_q, &to_k, &to_v, &to_out})
     if (weight->ndim() != 2) throw py::value_error("attention: weights are [out, in]");
@@ -121,7 +121,8 @@ FloatArray bind_attention(const FloatArray& x, const FloatArray& source, const F
       (out_bias && out_bias->size() != made) || (residual && residual->size() != result.size()))
     throw py::value_error("attention: biases or residual do not fit");
   const auto data = [](const std::optional<FloatArray>& array) { return array ? array->data() : nullptr; };
-  const AttentionSpec spec = {s.c, heads, wide / heads, values / heads, made, q_scale, k_scale, out_scale, gain, gelu};
+  const AttentionSpec spec = {s.c,       heads, wide / heads, values / heads,   made, q_scale, k_scale,
+                              out_scale, gain,  gelu,         bfloat16_products};
   const AttentionWeights weights = {to_q.data(),  data(q_bias),  to_k.data(),   to_v.data(),
                                     data(v_bias), to_out.data(), data(out_bias)};
   FloatArray out = make(result);
@@ -134,7 +135,7 @@ FloatArray bind_attention(const FloatArray& x, const FloatArray& source, const F
 
 FloatArray bind_feed_forward(const FloatArray& x, const FloatArray& w1, const std::optional<FloatArray>& b1,
                              const FloatArray& w2, const std::optional<FloatArray>& b2, float slope, float gain,
-                             const std::optional<FloatArray>& residual, unsigned threads) {
+                             const std::optional<FloatArray>& residual, unsigned threads, bool bfloat16_products) {
   const Shape4 s = shape_of(x, "x");
   if (w1.ndim() != 2 || w2.ndim() != 2 || w1.shape(1) != s.c || w2.shape(1) != w1.shape(0))
     throw py::value_error("feed_forward: weights are [hidden, in] and [out, hidden]");
@@ -143,7 +144,7 @@ FloatArray bind_feed_forward(const FloatArray& x, const FloatArray& w1, const st
       (residual && residual->size() != result.size()))
     throw py::value_error("feed_forward: biases or residual do not fit");
   const auto data = [](const std::optional<FloatArray>& array) { return array ? array->data() : nullptr; };
-  const FeedForwardSpec spec = {s.c, w1.shape(0), result.c, slope, gain};
+  const FeedForwardSpec spec = {s.c, w1.shape(0), result.c, slope, gain, bfloat16_products};
   FloatArray out = make(result);
   const float *from = x.data(), *first = w1.data(), *second = w2.data(), *added = data(residual);
   const float *bias1 = data(b1), *bias2 = data(b2);
@@ -200,6 +201,7 @@ py::object bind_grey_levels(const FloatArray& image, float scale, float offset, 
 void bind_layers(py::module_& module) {
   const auto x = py::arg("x").noconvert(), weight = py::arg("weight").noconvert(), bias = py::arg("bias").noconvert();
   const auto threads = py::arg("threads");
+  const auto products = py::arg("bfloat16_products") = false;
   module.def("upsample_bilinear2d", &bind_upsample_bilinear2d, x, threads, "x [N, C, H, W] to twice the size.");
   module.def("blur2d", &bind_blur2d, x, threads, "x [N, C, H, W] blurred, edges reflected.");
   module.def("channel_norm", &bind_channel_norm, x, py::arg("g").noconvert(), py::arg("b").noconvert(), py::arg("eps"),
@@ -218,11 +220,12 @@ void bind_layers(py::module_& module) {
              py::arg("to_k").noconvert(), py::arg("to_v").noconvert(), py::arg("to_out").noconvert(),
              py::arg("q_bias").noconvert(), py::arg("v_bias").noconvert(), py::arg("out_bias").noconvert(),
              py::arg("residual").noconvert(), py::arg("heads"), py::arg("q_scale"), py::arg("k_scale"),
-             py::arg("out_scale"), py::arg("gelu"), py::arg("gain"), threads,
+             py::arg("out_scale"), py::arg("gelu"), py::arg("gain"), threads, products,
              "x and source [N, C, H, W], weights [out, in], residual [N, O, H, W] added last.");
   module.def("feed_forward", &bind_feed_forward, x, py::arg("w1").noconvert(), py::arg("b1").noconvert(),
              py::arg("w2").noconvert(), py::arg("b2").noconvert(), py::arg("slope"), py::arg("gain"),
-             py::arg("residual").noconvert(), threads, "x [N, I, H, W], w1 [M, I], w2 [O, M], residual added last.");
+             py::arg("residual").noconvert(), threads, products,
+             "x [N, I, H, W], w1 [M, I], w2 [O, M], residual added last.");
   module.def("dense", &bind_dense, x, weight, bias, py::arg("weight_gain"), py::arg("bias_gain"), py::arg("act"),
              py::arg("alpha"), py::arg("gain"), threads, "x [N, I], weight [O, I], bias [O].");
   module.def("normalize_latent", &bind_normalize_latent, py::arg("z").noconvert(), py::arg("kind"),

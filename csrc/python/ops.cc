@@ -81,10 +81,10 @@ Array<T> bind_modulated_conv2d(const Array<T>& x, const Array<T>& weight, const 
                                bool demodulate, bool flip_weight, unsigned threads,
                                const std::optional<FloatArray>& noise_gain, const std::optional<FloatArray>& bias,
                                const std::string& act, float alpha, float gain, float clamp, float style_offset,
-                               const std::optional<FloatArray>& residual, bool bfloat16_products) {
+                               const std::optional<FloatArray>& residual, bool bfloat16_products, bool enlarged) {
   const Shape4 shape = shape_of(x, "x");
   ModulatedConv conv;
-  conv.bfloat16_products = bfloat16_products;
+  conv.bfloat16_products = bfloat16_products, conv.enlarged = enlarged;
   conv.weight = shape_of(weight, "weight");
   if (styles.size() != shape.n * shape.c || padding.size() != 4) throw py::value_error("styles or padding is short");
   conv.up = up, conv.down = down;
@@ -135,6 +135,7 @@ void bind_image_ops(py::module_& module, const std::string& suffix) {
              py::arg("bias").noconvert() = py::none(), py::arg("act") = "linear", py::arg("alpha") = 0.0f,
              py::arg("gain") = 1.0f, py::arg("clamp") = -1.0f, py::arg("style_offset") = 0.0f,
              py::arg("residual").noconvert() = py::none(), py::arg("bfloat16_products") = false,
+             py::arg("enlarged") = false,
              "x [N, I, H, W], weight [O, I, h, w], styles [N, I], noise [N, 1, H, W] or [H, W], filters prepared; "
              "noise_gain and bias [O]; residual [N, O, H, W]; clamp below 0 for none.");
 }

@@ -88,6 +88,12 @@ inline F32 add(F32 a, F32 b) { return {_mm256_add_ps(a.v, b.v)}; }
 inline F32 sub(F32 a, F32 b) { return {_mm256_sub_ps(a.v, b.v)}; }
 inline F32 div(F32 a, F32 b) { return {_mm256_div_ps(a.v, b.v)}; }
 inline F32 square_root(F32 a) { return {_mm256_sqrt_ps(a.v)}; }
+// a where it is larger, else b.
+inline F32 larger(F32 a, F32 b) { return {_mm256_max_ps(a.v, b.v)}; }
+// The float whose exponent is the last eight bits of a.
+inline F32 exponent_from_last_bits(F32 a) {
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(a.v), 23))};
+}
 inline __m256i first_lanes(int64_t count) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
@@ -150,6 +156,7 @@ struct Pairs {
 };
 inline Pairs set_pairs(uint32_t pair) { return {_mm256_set1_epi32(static_cast<int>(pair))}; }
 inline Pairs load_pairs(const uint32_t* p) { return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))}; }
+inline void store_pairs(Pairs a, uint32_t* p) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a.v); }
 // sum + a.second * b.second, then + a.first * b.first: the order of AVX-512 BF16's instruction.
 inline F32 dot_pairs(Pairs a, Pairs b, F32 sum) {
   const __m256i upper = _mm256_set1_epi32(static_cast<int>(0xFFFF0000u));
@@ -158,16 +165,21 @@ inline F32 dot_pairs(Pairs a, Pairs b, F32 sum) {
   return {_mm256_fmadd_ps(_mm256_castsi256_ps(_mm256_slli_epi32(a.v, 16)),
                           _mm256_castsi256_ps(_mm256_slli_epi32(b.v, 16)), second)};
 }
-// Rounded to nearest, ties to even; not a number becomes the quiet one of its sign.
-inline void store_bf16(F32 a, uint16_t* p) {
+// Rounded to nearest, ties to even, in the low halves; not a number becomes the quiet one of its sign.
+inline __m256i rounded_bf16(F32 a) {
   const __m256i bits = _mm256_castps_si256(a.v), upper = _mm256_srli_epi32(bits, 16), one = _mm256_set1_epi32(1);
   const __m256i up = _mm256_add_epi32(_mm256_and_si256(upper, one), _mm256_set1_epi32(0x7FFF));
   const __m256i quiet = _mm256_or_si256(_mm256_and_si256(upper, _mm256_set1_epi32(0x8000)), _mm256_set1_epi32(0x7FC0));
   const __m256i nearest = _mm256_srli_epi32(_mm256_add_epi32(bits, up), 16);
-  const __m256i none = _mm256_castps_si256(_mm256_cmp_ps(a.v, a.v, _CMP_UNORD_Q));
-  const __m256i made = _mm256_blendv_epi8(nearest, quiet, none);
+  return _mm256_blendv_epi8(nearest, quiet, _mm256_castps_si256(_mm256_cmp_ps(a.v, a.v, _CMP_UNORD_Q)));
+}
+inline void store_bf16(F32 a, uint16_t* p) {
+  const __m256i made = rounded_bf16(a);
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p),
                    _mm_packus_epi32(_mm256_castsi256_si128(made), _mm256_extracti128_si256(made, 1)));
+}
+inline Pairs round_pairs(F32 first, F32 second) {
+  return {_mm256_or_si256(rounded_bf16(first), _mm256_slli_epi32(rounded_bf16(second), 16))};
 }
 constexpr int kPositionTile = 2;  // bfloat16: positions whose accumulators fit the registers beside four channels
 constexpr int kRegisters = 16, kTilesInRegisters = 2;

@@ -83,6 +83,12 @@ inline F32 add(F32 a, F32 b) { return {_mm512_add_ps(a.v, b.v)}; }
 inline F32 sub(F32 a, F32 b) { return {_mm512_sub_ps(a.v, b.v)}; }
 inline F32 div(F32 a, F32 b) { return {_mm512_div_ps(a.v, b.v)}; }
 inline F32 square_root(F32 a) { return {_mm512_sqrt_ps(a.v)}; }
+// a where it is larger, else b.
+inline F32 larger(F32 a, F32 b) { return {_mm512_max_ps(a.v, b.v)}; }
+// The float whose exponent is the last eight bits of a.
+inline F32 exponent_from_last_bits(F32 a) {
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(a.v), 23))};
+}
 // The first `count` lanes, fewer than all; the rest of the memory is not touched, the rest of the lanes is 0.
 inline F32 load_first(const float* p, int64_t count) {
   return {_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1u), p)};
@@ -151,16 +157,21 @@ struct Pairs {
 };
 inline Pairs set_pairs(uint32_t pair) { return {_mm512_set1_epi32(static_cast<int>(pair))}; }
 inline Pairs load_pairs(const uint32_t* p) { return {_mm512_loadu_si512(p)}; }
-#ifndef __AVX512BF16__  // simd/avx512_bf16.h has instructions for both
-// Rounded to nearest, ties to even; not a number becomes the quiet one of its sign.
-inline void store_bf16(F32 a, uint16_t* p) {
+inline void store_pairs(Pairs a, uint32_t* p) { _mm512_storeu_si512(p, a.v); }
+#ifndef __AVX512BF16__  // simd/avx512_bf16.h has instructions for these
+// Rounded to nearest, ties to even, in the low halves; not a number becomes the quiet one of its sign.
+inline __m512i rounded_bf16(F32 a) {
   const __m512i bits = _mm512_castps_si512(a.v), upper = _mm512_srli_epi32(bits, 16), one = _mm512_set1_epi32(1);
   const __m512i up = _mm512_add_epi32(_mm512_and_si512(upper, one), _mm512_set1_epi32(0x7FFF));
   const __m512i quiet = _mm512_or_si512(_mm512_and_si512(upper, _mm512_set1_epi32(0x8000)), _mm512_set1_epi32(0x7FC0));
   const __m512i nearest = _mm512_srli_epi32(_mm512_add_epi32(bits, up), 16);
-  const __mmask16 none = _mm512_cmp_ps_mask(a.v, a.v, _CMP_UNORD_Q);
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
-                      _mm512_cvtepi32_epi16(_mm512_mask_blend_epi32(none, nearest, quiet)));
+  return _mm512_mask_blend_epi32(_mm512_cmp_ps_mask(a.v, a.v, _CMP_UNORD_Q), nearest, quiet);
+}
+inline void store_bf16(F32 a, uint16_t* p) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(rounded_bf16(a)));
+}
+inline Pairs round_pairs(F32 first, F32 second) {
+  return {_mm512_or_si512(rounded_bf16(first), _mm512_slli_epi32(rounded_bf16(second), 16))};
 }
 // sum + a.second * b.second, then + a.first * b.first: the order of AVX-512 BF16's instruction.
 inline F32 dot_pairs(Pairs a, Pairs b, F32 sum) {

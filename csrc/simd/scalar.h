@@ -98,6 +98,17 @@ inline F32 add(F32 a, F32 b) { return {a.v + b.v}; }
 inline F32 sub(F32 a, F32 b) { return {a.v - b.v}; }
 inline F32 div(F32 a, F32 b) { return {a.v / b.v}; }
 inline F32 square_root(F32 a) { return {__builtin_sqrtf(a.v)}; }
+// a where it is larger, else b.
+inline F32 larger(F32 a, F32 b) { return {a.v > b.v ? a.v : b.v}; }
+// The float whose exponent is the last eight bits of a.
+inline F32 exponent_from_last_bits(F32 a) {
+  uint32_t bits;
+  __builtin_memcpy(&bits, &a.v, sizeof bits);
+  bits <<= 23;
+  F32 power;
+  __builtin_memcpy(&power.v, &bits, sizeof bits);
+  return power;
+}
 // Fewer than all lanes: none here.
 inline F32 load_first(const float*, int64_t) { return {0.0f}; }
 inline void store_first(F32, int64_t, float*) {}
@@ -126,6 +137,7 @@ struct Pairs {
 };
 inline Pairs set_pairs(uint32_t pair) { return {pair}; }
 inline Pairs load_pairs(const uint32_t* p) { return {*p}; }
+inline void store_pairs(Pairs a, uint32_t* p) { *p = a.v; }
 inline float float_of_bits(uint32_t bits) {
   float value;
   __builtin_memcpy(&value, &bits, sizeof value);
@@ -143,6 +155,13 @@ inline void store_bf16(F32 a, uint16_t* p) {
   __builtin_memcpy(&bits, &a.v, sizeof bits);
   const uint32_t nearest = (bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16, quiet = (bits >> 16 & 0x8000u) | 0x7FC0u;
   *p = static_cast<uint16_t>(a.v == a.v ? nearest : quiet);
+}
+// Of rounded numbers, as store_bf16 rounds them.
+inline Pairs round_pairs(F32 first, F32 second) {
+  uint16_t low, high;
+  store_bf16(first, &low);
+  store_bf16(second, &high);
+  return {low | static_cast<uint32_t>(high) << 16};
 }
 constexpr int kPositionTile = 2;  // bfloat16: positions whose accumulators fit the registers beside four channels
 constexpr int kRegisters = 16, kTilesInRegisters = 2;

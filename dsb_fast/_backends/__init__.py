@@ -25,20 +25,34 @@ class Opened(NamedTuple):
     at: Callable[[object], Backend]
 
 
-def open_first(source, key, device: str, precision: str) -> Opened:
+def open_first(source, key, device: str, precision: str, plan: str | None = None) -> Opened:
     """The best of ``device``'s backends that can take what ``source`` has and that starts.
 
-    ``key`` names one of the source's graphs: the length of an ECG network's signals, the part of an image network. A
+    ``key`` names one of the source's graphs: the length of an ECG network's signals, the part of an image network, and
+    ``plan`` one of the ways in which the source's graphs can be computed in ``precision``, None its first. A
     backend that ``auto`` would have preferred and that does not start is reported as a warning of logger dsb_fast.
     """
     able = [(kind, number) for kind, number in candidates(device, precision) if kind.takes in source.offers]
+    if precision not in source.plans:
+        raise DeviceError(f"precision {precision}: {source.path} runs in {', '.join(source.plans)}")
     for kind, number in able:
 
         def open_it(wanted, kind=kind, number=number):
-            flavour = source.flavour(kind.flavours())
-            if flavour not in kind.flavours():
-                raise DeviceError(f"device {kind.device}: it can't run a {flavour} graph here; a portable one works")
-            model = source.packed() if kind.takes == "network" else source.graph(wanted, flavour)
+            flavours = kind.flavours(precision)
+            if not flavours:
+                raise DeviceError(
+                    f"precision {precision}: device {kind.device} needs the compiled operators for it, which are not "
+                    "built here; fp32 works"
+                )
+            flavour = source.flavour(flavours)
+            if flavour not in flavours:
+                what = f"a {flavour} graph" if precision == "fp32" else f"a {flavour} graph in {precision}"
+                raise DeviceError(f"device {kind.device}: it can't run {what} here; a {flavours[-1]} one works")
+            model = (
+                source.packed()
+                if kind.takes == "network"
+                else source.graph(wanted, flavour, plan or source.plans[precision][0])
+            )
             return kind(model if kind.takes == "network" else model.model, precision, number, flavour), model.sha256
 
         try:

@@ -36,9 +36,9 @@ class Backend(ABC):
     takes: ClassVar[str] = "graph"  # what it is opened with: an ONNX "graph", or a packed "network"
 
     @classmethod
-    def flavours(cls) -> tuple[str, ...]:
-        """The flavours of graph that it runs here, the preferred one first."""
-        return ("portable",)
+    def flavours(cls, precision: str = "fp32") -> tuple[str, ...]:
+        """The flavours of graph that it runs here in ``precision``, the preferred one first; none if it can't."""
+        return ("portable",) if precision in cls.precisions else ()
 
     name: str  # what info and manifests call it
     grade: str  # exact, repeatable or near

@@ -18,8 +18,8 @@ class NativeBackend(Backend):
     batch_size = 64  # four groups of samples, one a vector lane: weights are read once for all
 
     @classmethod
-    def flavours(cls) -> tuple[str, ...]:
-        return ("fused",)
+    def flavours(cls, precision: str = "fp32") -> tuple[str, ...]:
+        return ("fused",) if precision in cls.precisions else ()
 
     @classmethod
     def probe(cls) -> Device:

@@ -73,11 +73,13 @@ class OnnxRuntimeCpuBackend(_OnnxRuntimeBackend):
     """The CPU provider, one thread a call: samples in parallel share the weights and wait for nobody."""
 
     device, auto, provider = "cpu", True, _CPU_PROVIDER
+    precisions = ("fp32", "bf16")
     grade = "repeatable"
 
     @classmethod
-    def flavours(cls) -> tuple[str, ...]:
-        return ("fused", "portable") if _kernels.native is not None and has_library() else ("portable",)
+    def flavours(cls, precision: str = "fp32") -> tuple[str, ...]:
+        fused = ("fused",) if _kernels.native is not None and has_library() else ()
+        return {"fp32": (*fused, "portable"), "bf16": fused}.get(precision, ())
 
     @classmethod
     def probe(cls) -> Device:
@@ -94,6 +96,8 @@ class OnnxRuntimeCpuBackend(_OnnxRuntimeBackend):
         if flavour == "fused":
             options.register_custom_ops_library(library_path())
             self.grade, self.depends_on = "exact", {"arithmetic": _kernels.arithmetic()}
+            if precision != "fp32":
+                self.grade = "near"
             self.batch_size = 16  # a group of samples, one a vector lane
         else:
             self.depends_on = {"onnxruntime": ort.__version__, "cpu": cpu_type()}

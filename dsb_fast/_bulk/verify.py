@@ -18,9 +18,6 @@ from .read import file_of, open_files, open_format, stored_sample
 from .recipe import load_again, same_footing
 from .shard_files import TEMPORARY, samples_digest
 
-# What two fp32 backends may differ by; the model cards of near backends promise no less.
-NEAR_SHARE, NEAR_STEP = 0.005, 1
-
 
 def verify_dataset(
     folder: str, sample: int = 0, checkpoint: str | None = None, progress: Callable[[int, int], None] | None = None
@@ -94,7 +91,8 @@ def _check_samples(folder: str, manifest: dict, format_: writers.Format, plan: P
     for offset in SystemRandom().sample(range(plan.count), min(count, plan.count)):
         if format_.tolerance is None:
             made = generator.make(manifest["seed"], plan.start + offset, 1, options)[0]
-            equal = _equal(stored_sample(folder, format_, plan, offset), made, same)
+            near = None if same else generator.model.near(generator.precision)
+            equal = _equal(stored_sample(folder, format_, plan, offset), made, near)
         else:
             part, position = file_of(format_, plan, offset)
             made = np.concatenate(list(generator.batches(manifest["seed"], part.first, part.count, options)))
@@ -104,11 +102,9 @@ def _check_samples(folder: str, manifest: dict, format_: writers.Format, plan: P
             raise VerificationError(f"{folder}: sample {plan.start + offset} made again differs (compared as {grade})")
 
 
-def _equal(stored: np.ndarray, made: np.ndarray, same: bool) -> bool:
-    difference = np.abs(stored.astype(np.int32) - made.astype(np.int32))
-    if same:
-        return not difference.any()
-    return float((difference > 0).mean()) <= NEAR_SHARE and int(difference.max(initial=0)) <= NEAR_STEP
+def _equal(stored: np.ndarray, made: np.ndarray, near) -> bool:
+    """``near`` None: to the last bit."""
+    return np.array_equal(stored, made) if near is None else near.refusal(stored, made) is None
 
 
 def _lossy_equal(folder: str, format_: writers.Format, part: Shard, made: np.ndarray, position: int, encoder) -> bool:

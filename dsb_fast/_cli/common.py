@@ -23,7 +23,7 @@ def add_model_arguments(parser, device: bool = True) -> None:
         parser.add_argument(
             "--device", default="auto", metavar="D", help="auto, cpu, cuda[:N] or openvino (default auto)"
         )
-        parser.add_argument("--precision", default="fp32", metavar="P", help="fp32 (default)")
+        parser.add_argument("--precision", default="fp32", metavar="P", help="fp32 (default), bf16 (images)")
 
 
 def load_model(args, quiet: bool = False):

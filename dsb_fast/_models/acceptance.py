@@ -1,26 +1,42 @@
-"""When a faster precision of an image model is close enough to float32 to be offered."""
+"""Whether a precision below float32 is close enough to it to be offered: asked of each network, on its own samples."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+
 import numpy as np
 
-# Of the grey levels of COUNT images, truncation and network as the model card has them, all but 1 % may be at most
-# two levels off.
-COUNT, LEVELS, SHARE = 16, 2, 0.99
+from .. import _backends, _cache
+from .._errors import DeviceError
+
+COUNT = 64  # samples of seed 0, with the options that the model has by itself
 
 
-def differences(levels: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """How many grey levels each value is off, int16; both arrays uint8 of one shape."""
-    return np.abs(levels.astype(np.int16) - reference.astype(np.int16))
+def open_accepted(model, device: str, precision: str) -> _backends.Opened:
+    """``model`` in a lower ``precision``, by the first of its source's plans that keeps to ``model.near(precision)``.
+
+    The verdicts are kept in the cache. Raises DeviceError, one line with how far off the last plan is.
+    """
+    near, options = model.near(precision), model.options()
+    for plan in model.source.plans.get(precision, (None,)):
+        opened = _backends.open_first(model.source, model.key, device, precision, plan)
+        about = json.dumps([asdict(near), asdict(options), opened.backend.depends_on, COUNT], sort_keys=True)
+        key = ["acceptance", opened.sha256, opened.backend.name, precision, about]
+        verdict = _cache.array(key, lambda o=opened: (np.zeros(1, np.float32), _refusal(model, o, near, options) or ""))
+        if not (why := verdict[1]):
+            return opened
+    raise DeviceError(f"precision {precision}: {model.name} fails its acceptance test ({why}); fp32 works")
 
 
-def refusal(levels: np.ndarray, reference: np.ndarray) -> str | None:
-    """Why images (uint8, COUNT or more) fail the acceptance test against ``reference``, or None if they pass."""
-    off = differences(levels, reference)
-    within = float((off <= LEVELS).mean())
-    if within >= SHARE:
-        return None
-    return (
-        f"{100 * within:.1f} % of grey levels are within {LEVELS} of float32, the furthest {off.max()} off; "
-        f"{100 * SHARE:.0f} % would be accepted"
+def _refusal(model, opened: _backends.Opened, near, options) -> str | None:
+    reference = _backends.open_first(model.source, model.key, opened.backend.device, "fp32")
+    return near.refusal(_samples(model, opened, options), _samples(model, reference, options))
+
+
+def _samples(model, opened: _backends.Opened, options) -> np.ndarray:
+    size = model.batch_size(opened.backend)
+    firsts = range(0, COUNT, size)
+    return np.concatenate(
+        [model.samples(lambda _: opened.backend, 0, first, min(size, COUNT - first), options) for first in firsts]
     )

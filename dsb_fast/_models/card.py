@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+
+import numpy as np
 
 from .._errors import InputError
 
@@ -65,10 +67,36 @@ class Weights:
 
 @dataclass(frozen=True)
 class Near:
-    """What a ``near`` backend keeps to: the share of whole numbers that are equal, and that differ by more than 1."""
+    """What a ``near`` precision keeps to: shares of whole numbers, beside float32's. None bounds nothing."""
 
-    equal_share: float
-    more_than_one_apart: float
+    equal_share: float | None = None  # at least
+    more_than_one_apart: float | None = None  # at most
+    more_than_two_apart: float | None = None  # at most
+
+    def refusal(self, made: np.ndarray, reference: np.ndarray) -> str | None:
+        """Why whole numbers ``made`` are further from ``reference`` than this, or None if they are not."""
+        apart = np.abs(np.subtract(made, reference, dtype=np.int32))
+        equal, furthest = float((apart == 0).mean()), apart.max(initial=0)
+        if self.equal_share is not None and equal < self.equal_share:
+            return f"{_percent(equal)} of values equal float32's, the furthest {furthest} off; " + (
+                f"{_percent(self.equal_share)} would be accepted"
+            )
+        for steps, most in ((1, self.more_than_one_apart), (2, self.more_than_two_apart)):
+            share = float((apart > steps).mean())
+            if most is not None and share > most:
+                return (
+                    f"{_percent(share)} of values are more than {steps} from float32's, the furthest {furthest}; "
+                    + (f"{_percent(most)} would be accepted")
+                )
+        return None
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.4g} %"
+
+
+# What the contract asks of any two float32 backends, and of bfloat16 images.
+NEAR = {"fp32": Near(0.995, 1e-6), "bf16": Near(more_than_two_apart=0.01)}
 
 
 @dataclass(frozen=True)
@@ -220,9 +248,12 @@ def _array(table: _Table) -> Array:
 
 
 def _near(table: _Table) -> Near:
-    near = Near(table.get("equal_share", "share", True), table.get("more_than_one_apart", "share", True))
+    kinds = dict.fromkeys((field.name for field in fields(Near)), "share")
+    given = table.every(kinds)
     table.end()
-    return near
+    if not given:
+        raise table.wrong("", f"it bounds nothing; there are {', '.join(kinds)}")
+    return Near(**given)
 
 
 def _weights(table: _Table, loader: str) -> Weights:

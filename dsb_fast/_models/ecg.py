@@ -11,6 +11,7 @@ import numpy as np
 from .. import _kernels, leads, random
 from .._errors import GenerationError, InputError
 from . import registry
+from .card import NEAR, Near
 
 NAME = "cardiovascular.ecg"
 _MICROVOLT_PER_UNIT = {"uV": 1, "mV": 1000}
@@ -160,6 +161,11 @@ class EcgModel:
         self.card = source.card
         self.key = self.card.length  # of the source's graph that makes samples
         self.refused = registry.find(name if name in registry.REGISTERED else NAME).refused
+
+    def near(self, precision: str) -> Near:
+        """How far from float32 a precision may be: what the card says, or of another file what the contract does."""
+        card = registry.REGISTERED.get(self.name)
+        return (card.near if card else NEAR).get(precision) or NEAR[precision]
 
     def key_of(self, inputs: dict[str, np.ndarray]) -> int:
         """The key of the graph that takes ``inputs``: one a length."""

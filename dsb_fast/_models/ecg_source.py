@@ -64,6 +64,7 @@ class Checkpoint:
     """
 
     offers = ("network", "graph")
+    plans = {"fp32": ("fp32",)}  # noqa: RUF012
 
     def __init__(self, path: str, values: dict, published: bool, tree: tuple | None = None):
         self.path, self._values, self._tree = path, values, tree
@@ -121,7 +122,7 @@ class Checkpoint:
         make = ecg_graph.build_fused if flavour == "fused" else ecg_graph.build
         return _cache.Graph(*onnx_file.serialise(make(self.network, length), properties))
 
-    def graph(self, length: int, flavour: str = "portable") -> _cache.Graph:
+    def graph(self, length: int, flavour: str = "portable", plan: str = "fp32") -> _cache.Graph:
         """The graph, from the cache where it is there and whole."""
         card = json.dumps(asdict(replace(self.card, length=length)), sort_keys=True)
         return _cache.graph(["ecg", flavour, self.weights_sha256, card], lambda: self.build(length, flavour))
@@ -147,6 +148,7 @@ class ExportedGraph:
     """An exported ONNX file: graph and card in one. It runs at the length it was exported for."""
 
     offers = ("graph",)
+    plans = {"fp32": ("fp32",)}  # noqa: RUF012
 
     def __init__(self, path: str, data: bytes):
         from ..export import onnx_file
@@ -176,7 +178,7 @@ class ExportedGraph:
         """The file's own, whatever a backend runs."""
         return self._flavour
 
-    def graph(self, length: int, flavour: str) -> _cache.Graph:
+    def graph(self, length: int, flavour: str, plan: str = "fp32") -> _cache.Graph:
         """The file's bytes."""
         if length != self.card.length:
             raise InputError(f"{self.path}: exported for {self.card.length} points a lead, not for {length}")

@@ -13,6 +13,8 @@ import numpy as np
 
 from .. import _images, _kernels, random
 from .._errors import GenerationError, InputError, ModelError
+from .card import NEAR, Near
+from .registry import REGISTERED
 from .stylegan2_source import PARTS
 
 LATENTS, NOISE, SECOND_LATENTS = 0, 1, 2  # streams
@@ -49,6 +51,11 @@ class StyleGan2Model:
         self.name = source.name
         self.card = source.card
         self.key = source.parts[0]  # of the source's graph that is opened first
+
+    def near(self, precision: str) -> Near:
+        """How far from float32 a precision may be: what the card says, or of another file what the contract does."""
+        card = REGISTERED.get(self.name)
+        return (card.near if card else NEAR).get(precision) or NEAR[precision]
 
     def options(self, **given) -> StyleGan2Options:
         """Checked options. Raises InputError for one that this model does not have."""

@@ -13,6 +13,8 @@ from .._errors import CheckpointError, InputError, ModelError
 from .stylegan2_card import NETWORKS, SAID, StyleGan2Card, check_card
 
 PARTS = ("whole", "mapping", "synthesis")
+# How a precision can be computed, the fastest way first; :mod:`dsb_fast.export.fused_products` has the others.
+PLANS = {"fp32": ("fp32",), "bf16": ("bf16", "bf16 convolutions")}
 
 
 class Checkpoint:
@@ -24,6 +26,7 @@ class Checkpoint:
     """
 
     offers = ("graph",)
+    plans = PLANS
     parts = PARTS
 
     def __init__(self, name: str, place: tuple[str, str | None], values: dict, network: str | None, defaults: dict):
@@ -110,26 +113,28 @@ class Checkpoint:
         """float32 [D]: the mean style of network S."""
         return np.array(self._facts[0])
 
-    def build(self, part: str, flavour: str) -> _cache.Graph:
+    def build(self, part: str, flavour: str, plan: str = "fp32") -> _cache.Graph:
         """The graph of ``part``: "whole", "mapping", "synthesis" or "fidelity", in one piece with its weights."""
-        from ..export import onnx_file
+        from ..export import fused_products, onnx_file
 
         network, lr_mlp = self.lucid.network(self.network), self.lucid.lr_mlp
         whole = (network.mapping, network.generator, self.mean_style, lr_mlp)
         arguments = {"mapping": (network.mapping, lr_mlp), "synthesis": (network.generator,)}
         told = {} if part == "mapping" else {"attention": self.lucid.attention}
         model = _builders(flavour)[part](*arguments.get(part, whole), **told)
+        if plan != "fp32":
+            fused_products.to_bfloat16(model, plan)
         card = {**asdict(self.card), "part": part}
         properties = onnx_file.metadata(
             self.name, flavour, self.weights_sha256, self.card.licence, self.card.citation, card
         )
         return _cache.Graph(*onnx_file.serialise(model, properties))
 
-    def graph(self, part: str, flavour: str) -> _cache.Graph:
-        """The graph, from the cache where it is there and whole."""
+    def graph(self, part: str, flavour: str, plan: str = "fp32") -> _cache.Graph:
+        """The graph, from the cache where it is there and whole. ``plan``: "fp32", or one of a lower precision."""
         card = json.dumps(asdict(self.card), sort_keys=True)
-        key = [f"lucid-{part}", flavour, self.weights_sha256, self.name, card]
-        return _cache.graph(key, lambda: self.build(part, flavour))
+        key = [f"lucid-{part}", flavour, plan, self.weights_sha256, self.name, card]
+        return _cache.graph(key, lambda: self.build(part, flavour, plan))
 
     def flavour(self, able: tuple[str, ...]) -> str:
         """What the backend prefers."""
@@ -157,6 +162,7 @@ class ExportedGraph:
     """An exported ONNX file: the whole network, of which the parts can be had, or one part, and its card."""
 
     offers = ("graph",)
+    plans = PLANS
 
     def __init__(self, path: str, data: bytes, network: str | None):
         from ..export import lucid_parts, onnx_file
@@ -208,9 +214,18 @@ class ExportedGraph:
         parts = lucid_parts.parts(onnx.load_model_from_string(self._graph.model))
         return {p: _cache.Graph(*onnx_file.serialise(m, {})) for p, m in zip(PARTS[1:], parts, strict=True)}
 
-    def graph(self, part: str, flavour: str) -> _cache.Graph:
-        """The file's bytes, or the part cut out of them."""
-        return self._graph if part == self.parts[0] else self._cut[part]
+    def graph(self, part: str, flavour: str, plan: str = "fp32") -> _cache.Graph:
+        """The file's bytes, or the part cut out of them; made anew for another plan than "fp32"."""
+        graph = self._graph if part == self.parts[0] else self._cut[part]
+        if plan == "fp32":
+            return graph
+        import onnx
+
+        from ..export import fused_products, onnx_file
+
+        model = onnx.load_model_from_string(graph.model)
+        fused_products.to_bfloat16(model, plan)
+        return _cache.Graph(*onnx_file.serialise(model, {}))
 
     def export(self, path: str, flavour: str | None = None, part: str = "whole") -> None:
         """Write the graph to ``path``. Raises InputError for another flavour or part than the file's."""

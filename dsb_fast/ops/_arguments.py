@@ -68,6 +68,21 @@ def choose(op: str, impl: str, x, name: str = "x", bfloat16: bool = False) -> st
     return "torch" if reason else "native"
 
 
+def choose_products(op: str, products: str, impl: str, x) -> str:
+    """The ``impl`` to choose from: ``products="bfloat16"`` is of the compiled kernel and float32 images alone.
+
+    Raises InputError if ``products`` is unknown or does not go with the others.
+    """
+    if products not in ("float32", "bfloat16"):
+        raise InputError(f'{op}: products is {products!r}, needs "float32" or "bfloat16"')
+    if products == "float32":
+        return impl
+    if is_bfloat16(x) or impl == "torch":
+        what = "x is bfloat16 already" if is_bfloat16(x) else 'impl is "torch"'
+        raise InputError(f'{op}: products is "bfloat16" and {what}; it needs float32 images and impl="native"')
+    return "native"
+
+
 def as_array(op: str, name: str, value) -> np.ndarray:
     """``value`` as float32 in C order, without a copy where it is that already. Raises InputError for other types."""
     if is_tensor(value):

@@ -39,7 +39,7 @@ def _check(op: str, x, source, weights: dict, biases: dict, residual, heads) -> 
 
 def attention(
     x, to_q, to_k, to_v, to_out, heads, *, source=None, q_bias=None, v_bias=None, out_bias=None, q_scale=1.0,
-    k_scale=1.0, out_scale=1.0, act="linear", gain=1, residual=None, impl="auto",
+    k_scale=1.0, out_scale=1.0, act="linear", gain=1, residual=None, products="float32", impl="auto",
 ):  # fmt: skip
     """``gain * (to_out act(linear_attention(q, k, v)) + out_bias) + residual``.
 
@@ -50,10 +50,11 @@ def attention(
     ``x``: float ``[N, I, H, W]``; ``source``: as ``x``, which it is if left out; ``to_q``, ``to_k``:
     ``[heads * features, I]``; ``to_v``: ``[heads * values, I]``; ``to_out``: ``[O, heads * values]``, all of them also
     with ``[1, 1]`` behind; ``q_bias``, ``v_bias``, ``out_bias``: a number an output or None; ``act``: ``"linear"`` or
-    ``"gelu"``; ``residual``: ``[N, O, H, W]`` or None. Returns ``[N, O, H, W]``. Raises InputError that names what does
-    not fit. Source: Shen et al., "Efficient attention: attention with linear complexities", WACV 2021. Matches
-    stylegan2-pytorch 1.5.10 with ``q_scale = k_scale = features ** -0.25`` and 1.9.0 with ``out_scale = features **
-    -0.5``, ``act="gelu"`` and ``source`` :func:`depthwise_conv2d` of ``x``.
+    ``"gelu"``; ``residual``: ``[N, O, H, W]`` or None; ``products="bfloat16"`` rounds what is multiplied at every
+    position (docs/image-kernels.md), and is of float32 images with ``impl="native"``. Returns ``[N, O, H, W]``. Raises
+    InputError that names what does not fit. Source: Shen et al., "Efficient attention: attention with linear
+    complexities", WACV 2021. Matches stylegan2-pytorch 1.5.10 with ``q_scale = k_scale = features ** -0.25`` and 1.9.0
+    with ``out_scale = features ** -0.5``, ``act="gelu"`` and ``source`` :func:`depthwise_conv2d` of ``x``.
 
     >>> import numpy as np
     >>> one = np.ones((1, 1), np.float32)
@@ -69,7 +70,7 @@ def attention(
     gain = arguments.number(op, "gain", gain)
     if act not in _ACTIVATIONS:
         raise InputError(f"{op}: act is {act!r}; there are {', '.join(_ACTIVATIONS)}")
-    native = arguments.choose(op, impl, x) == "native"
+    native = arguments.choose(op, arguments.choose_products(op, products, impl, x), x) == "native"
     tensor = arguments.as_array(op, "x", x) if native else arguments.main_tensor(op, x)
 
     def read(name: str, value):
@@ -83,7 +84,8 @@ def attention(
     residual = read("residual", residual)
     if native:
         made = _kernels.native.attention(
-            tensor, source, *matrices, *vectors, residual, heads, *scales, act == "gelu", gain, 0
-        )
+            tensor, source, *matrices, *vectors, residual, heads, *scales, act == "gelu", gain, 0,
+            products == "bfloat16",
+        )  # fmt: skip
         return arguments.like(made, x)
     return arguments.like(reference(tensor, source, matrices, vectors, residual, heads, scales, act, gain), x)

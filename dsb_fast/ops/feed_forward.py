@@ -29,12 +29,13 @@ def check_others(op: str, needed: dict) -> None:
             raise InputError(f"{op}: {name} is {given}, needs {shape}")
 
 
-def feed_forward(x, w1, b1, w2, b2, slope=0.2, gain=1, *, residual=None, impl="auto"):
+def feed_forward(x, w1, b1, w2, b2, slope=0.2, gain=1, *, residual=None, products="float32", impl="auto"):
     """``gain * (w2 lrelu(w1 x + b1) + b2) + residual`` at every position.
 
     ``x``: float ``[N, I, H, W]``; ``w1``: ``[M, I]`` or ``[M, I, 1, 1]``; ``w2``: ``[O, M]`` or ``[O, M, 1, 1]``;
     ``b1``, ``b2``: ``[M]`` and ``[O]`` or None; ``slope``: that of the leaky ReLU below 0; ``residual``:
-    ``[N, O, H, W]`` or None. Returns ``[N, O, H, W]``. Raises InputError that names what does not fit. Matches what
+    ``[N, O, H, W]`` or None; ``products="bfloat16"`` rounds what is multiplied, ``x`` less the mean of its plane, as
+    :func:`attention` does. Returns ``[N, O, H, W]``. Raises InputError that names what does not fit. Matches what
     follows an attention of stylegan2-pytorch.
 
     >>> import numpy as np
@@ -49,12 +50,13 @@ def feed_forward(x, w1, b1, w2, b2, slope=0.2, gain=1, *, residual=None, impl="a
     check_others(op, {"b1": (b1, [hidden]), "b2": (b2, [rows]), "residual": (residual, result)})
     slope, gain = arguments.number(op, "slope", slope), arguments.number(op, "gain", gain)
     given = {"w1": w1, "b1": b1, "w2": w2, "b2": b2, "residual": residual}
-    if arguments.choose(op, impl, x) == "native":
+    if arguments.choose(op, arguments.choose_products(op, products, impl, x), x) == "native":
         array = arguments.as_array(op, "x", x)
         first, *others = (None if v is None else arguments.as_array(op, name, v) for name, v in given.items())
         b1, second, b2, residual = others
         matrices = first.reshape(hidden, shape[1]), b1, second.reshape(rows, hidden), b2
-        return arguments.like(_kernels.native.feed_forward(array, *matrices, slope, gain, residual, 0), x)
+        made = _kernels.native.feed_forward(array, *matrices, slope, gain, residual, 0, products == "bfloat16")
+        return arguments.like(made, x)
     tensor = arguments.main_tensor(op, x)
     w1, b1, w2, b2, residual = (
         None if v is None else arguments.as_tensor(op, name, v, tensor) for name, v in given.items()

@@ -167,12 +167,8 @@ def modulated_conv2d(
     _check_epilogue(op, result, noise, residual, noise_gain=noise_gain, bias=bias)
     steps = resample._filter_steps(op, resample_filter)
     bf16 = arguments.is_bfloat16(x)
-    if products not in ("float32", "bfloat16"):
-        raise InputError(f'{op}: products is {products!r}, needs "float32" or "bfloat16"')
-    if products == "bfloat16" and (bf16 or impl == "torch"):
-        what = "x is bfloat16 already" if bf16 else 'impl is "torch"'
-        raise InputError(f'{op}: products is "bfloat16" and {what}; it needs float32 images and impl="native"')
-    if arguments.choose(op, "native" if products == "bfloat16" else impl, x, bfloat16=True) == "native":
+    impl = arguments.choose_products(op, products, impl, x)
+    if arguments.choose(op, impl, x, bfloat16=True) == "native":
         convert = arguments.as_bits if bf16 else arguments.as_array
         arrays = [convert(op, name, v) for name, v in (("x", x), ("weight", weight))]
         styles = arguments.as_array(op, "styles", styles)

@@ -10,7 +10,6 @@ import json
 import math
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -19,12 +18,11 @@ from ... import _images
 from ..._errors import InputError
 from .base import IMAGE, SIGNAL, Format
 from .parquet_sizes import check_sizes
-from .png import PngFormat
+from .png import PNG_OPTIONS, pictures_of
 from .provenance import provenance, words_digest
 
 _ROWS = 64  # of a row group: 5 MB of ECGs as they are made, half of that in the file
 _LARGEST_GROUP = 1 << 25  # bytes of samples
-_PNG_OPTIONS = {name: value for name, value in PngFormat.options.items() if name != "grid"}
 _DELTA = "DELTA_BINARY_PACKED"
 _FEATURES = {"index": {"dtype": "int64", "_type": "Value"}, "image": {"_type": "Image"}}
 _LIMITS = 1000  # entries of lists in a description, beside row groups; ours have a dozen
@@ -37,21 +35,14 @@ class ParquetFormat(Format):
     """
 
     name, suffixes, file_per_sample = "parquet", (".parquet",), False
-    options = _PNG_OPTIONS
+    options = PNG_OPTIONS
     requires = ("pyarrow",)
 
     def __init__(self, context):
         super().__init__(context)
-        self._png = None
-        if context.kind == SIGNAL:
-            if context.dtype != "int16":
-                raise InputError(f"format parquet: samples are {context.dtype}, ECGs are int16")
-            for option, value in _PNG_OPTIONS.items():
-                if context.options.get(option, value) != value:
-                    raise InputError(f"{option}: format parquet has it for images, not for ECGs")
-        else:
-            given = {name: value for name, value in context.options.items() if name in _PNG_OPTIONS}
-            self._png = PngFormat(replace(context, options=given))
+        if context.kind == SIGNAL and context.dtype != "int16":
+            raise InputError(f"format parquet: samples are {context.dtype}, ECGs are int16")
+        self._png = pictures_of(context, self.name)
         size = math.prod(context.shape) * np.dtype(context.dtype).itemsize
         self._rows = max(1, min(_ROWS, _LARGEST_GROUP // max(size, 1)))
 

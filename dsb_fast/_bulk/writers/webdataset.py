@@ -9,15 +9,13 @@ from __future__ import annotations
 import io
 import json
 import math
-from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 
-from ..._errors import InputError
 from .base import SIGNAL, Format
 from .npy import npy_header
-from .png import PngFormat
+from .png import PNG_OPTIONS, pictures_of
 from .provenance import provenance, words_digest
 from .reading import largest_png, read_exactly
 
@@ -28,7 +26,6 @@ _MODE_AND_OWNER, _TIME = b"0000644\0" + b"0000000\0" * 2, b"00000000000\0"
 _REST = b"0" + bytes(100) + b"ustar\x0000" + b"dsb-fast".ljust(32, b"\0") * 2 + bytes(183)
 _REST_SUM = sum(_REST) + 8 * ord(" ")  # the checksum counts itself as blanks
 _HERE = "\ue000"  # stands where the number goes while the rest of the json is made
-_PNG_OPTIONS = {name: value for name, value in PngFormat.options.items() if name != "grid"}
 
 
 class WebdatasetFormat(Format):
@@ -38,18 +35,11 @@ class WebdatasetFormat(Format):
     """
 
     name, suffixes, file_per_sample = "webdataset", (".tar",), False
-    options = _PNG_OPTIONS
+    options = PNG_OPTIONS
 
     def __init__(self, context):
         super().__init__(context)
-        self._png = None
-        if context.kind == SIGNAL:
-            for option, value in _PNG_OPTIONS.items():
-                if context.options.get(option, value) != value:
-                    raise InputError(f"{option}: format webdataset has it for images, not for ECGs")
-        else:
-            given = {name: value for name, value in context.options.items() if name in _PNG_OPTIONS}
-            self._png = PngFormat(replace(context, options=given))
+        self._png = pictures_of(context, self.name)
         self._array = npy_header(context.dtype, context.shape)
         self._array_size = len(self._array) + math.prod(context.shape) * np.dtype(context.dtype).itemsize
 

@@ -1,0 +1,22 @@
+"""The precision of the products inside the operators of domain ``dsb_fast``."""
+
+from __future__ import annotations
+
+import onnx
+
+from .ecg_graph import DOMAIN
+
+# Which operators multiply rounded numbers, by the name of the plan: the faster first, the nearer to float32 last.
+BFLOAT16 = {
+    "bf16": ("Attention", "FeedForward", "ModulatedConv2d"),
+    "bf16 convolutions": ("ModulatedConv2d",),
+}
+
+
+def to_bfloat16(model: onnx.ModelProto, plan: str) -> None:
+    """Let operators of ``model``, a fused graph, multiply rounded numbers; their sums and the rest stay float32."""
+    for node in model.graph.node:
+        if node.domain == DOMAIN and node.op_type in BFLOAT16[plan]:
+            kept = [attribute for attribute in node.attribute if attribute.name != "products"]
+            del node.attribute[:]
+            node.attribute.extend([*kept, onnx.helper.make_attribute("products", "bfloat16")])
