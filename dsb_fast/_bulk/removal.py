@@ -6,10 +6,12 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from .._errors import InputError
 from .manifest_file import JOURNAL, MANIFEST
 from .plan import Plan
+from .read import index_files
 from .system import System
 from .writers import Format, FormatContext, find
 
@@ -24,9 +26,10 @@ def remove_dataset(folder: str, manifest: dict, system: System) -> None:
     """Remove the files of the dataset in ``folder``, its manifest last; foreign files stay."""
     with contextlib.suppress(InputError, TypeError, ValueError):  # of another version: its files are foreign
         format_ = find(manifest["format"])(FormatContext.of(manifest))
-        for name in _shard_files(folder, format_, Plan.of(manifest)):
+        plan = Plan.of(manifest)
+        for name in _shard_files(folder, format_, plan) if plan.count else ():
             remove_file(folder, name, system)
-        for name, _ in format_.index_files(Plan.of(manifest)):
+        for name, _ in index_files(format_, manifest):
             remove_file(folder, name, system)
     remove_file(folder, JOURNAL, system)
     remove_file(folder, MANIFEST, system)
@@ -34,12 +37,25 @@ def remove_dataset(folder: str, manifest: dict, system: System) -> None:
 
 def _shard_files(folder: str, format_: Format, plan: Plan) -> Iterator[str]:
     """The files of ``plan`` in ``folder``, by what is there: a plan may be of more shards than anybody can count."""
-    numbered = [(int(number[0]), name) for name in os.listdir(folder) if (number := re.match("[0-9]{1,20}", name))]
-    k, names = -1, frozenset()
-    for number, name in sorted(numbered):
-        if plan.start <= number < plan.start + plan.count:
-            if (number - plan.start) // plan.shard_size != k:
-                k = (number - plan.start) // plan.shard_size
-                names = frozenset(format_.file_names(plan[k]))
-            if name in names:
+    names_of = lru_cache(maxsize=8)(lambda k: frozenset(format_.file_names(plan[k])))
+    for inner in sorted({os.path.dirname(name) for name in names_of(0)}):
+        path = os.path.join(folder, inner)
+        if not os.path.isdir(path) or (inner and os.path.islink(path)):  # what lies behind a link is not the dataset's
+            continue
+        for entry in sorted(os.listdir(path), key=_numbers):
+            name = os.path.join(inner, entry)
+            if any(name in names_of(k) for k in _shards_named(entry, plan)):
                 yield name
+
+
+def _numbers(name: str) -> list[int]:
+    return [int(digits) for digits in re.findall("[0-9]+", name)]
+
+
+def _shards_named(name: str, plan: Plan) -> Iterator[int]:
+    """The shards that may have a file ``name``: files have the numbers of samples or of shards in their names."""
+    for number in _numbers(name):
+        if plan.start <= number < plan.start + plan.count:
+            yield (number - plan.start) // plan.shard_size
+        if number < plan.shards:
+            yield number

@@ -97,7 +97,7 @@ class ShardFiles:
         return record
 
     def _settle(self, record: dict) -> None:
-        system = self.folder.system
+        system, folder = self.folder.system, self.folder.folder
         if self._final:
             if self._one_file:
                 system.sync_file(self._fd)
@@ -108,12 +108,9 @@ class ShardFiles:
                     system.uncache_path(self._temporary(name))
             self._close()
             for name in self._final:
-                self._give_name(name)
-            system.sync_directory(self.folder.folder)
+                system.rename(self._temporary(name), os.path.join(folder, name))
+            system.sync_directory(folder)
         self.folder.note(record)
-
-    def _give_name(self, name: str) -> None:
-        self.folder.system.rename(self._temporary(name), os.path.join(self.folder.folder, name))
 
     def discard(self) -> None:
         """Remove what has not been published; never raises OSError, and what it can't remove the next run will."""
