@@ -17,9 +17,12 @@ from .writers import Format, FormatContext, find
 
 
 def remove_file(folder: str, name: str, system: System) -> None:
-    """Remove a file of ``folder`` if it is there."""
+    """Remove a file of ``folder`` if it is there; ``name`` may be in a folder of the format's own."""
+    path = os.path.join(folder, name)
+    if "/" in name and os.path.islink(os.path.dirname(path)):
+        return  # what lies behind it is not the dataset's
     with contextlib.suppress(FileNotFoundError):
-        system.unlink(os.path.join(folder, name))
+        system.unlink(path)
 
 
 def remove_dataset(folder: str, manifest: dict, system: System) -> None:
@@ -27,10 +30,13 @@ def remove_dataset(folder: str, manifest: dict, system: System) -> None:
     with contextlib.suppress(InputError, TypeError, ValueError):  # of another version: its files are foreign
         format_ = find(manifest["format"])(FormatContext.of(manifest))
         plan = Plan.of(manifest)
-        for name in _shard_files(folder, format_, plan) if plan.count else ():
+        for name in _shard_files(folder, format_, plan):
             remove_file(folder, name, system)
         for name, _ in index_files(format_, manifest):
             remove_file(folder, name, system)
+        for inner in _folders(format_, plan) - {""}:
+            with contextlib.suppress(OSError):  # it is not there, or foreign files are in it
+                system.remove_directory(os.path.join(folder, inner))
     remove_file(folder, JOURNAL, system)
     remove_file(folder, MANIFEST, system)
 
@@ -38,14 +44,19 @@ def remove_dataset(folder: str, manifest: dict, system: System) -> None:
 def _shard_files(folder: str, format_: Format, plan: Plan) -> Iterator[str]:
     """The files of ``plan`` in ``folder``, by what is there: a plan may be of more shards than anybody can count."""
     names_of = lru_cache(maxsize=8)(lambda k: frozenset(format_.file_names(plan[k])))
-    for inner in sorted({os.path.dirname(name) for name in names_of(0)}):
+    for inner in sorted(_folders(format_, plan)):
         path = os.path.join(folder, inner)
-        if not os.path.isdir(path) or (inner and os.path.islink(path)):  # what lies behind a link is not the dataset's
+        if not os.path.isdir(path):
             continue
         for entry in sorted(os.listdir(path), key=_numbers):
             name = os.path.join(inner, entry)
             if any(name in names_of(k) for k in _shards_named(entry, plan)):
                 yield name
+
+
+def _folders(format_: Format, plan: Plan) -> set[str]:
+    """Where the files of shards are: '' for the dataset's own folder, else a folder in it."""
+    return {os.path.dirname(name) for name in format_.file_names(plan[0])} if plan.count else set()
 
 
 def _numbers(name: str) -> list[int]:
