@@ -168,7 +168,7 @@ def test_planning_a_billion_takes_no_memory_and_no_shards(tmp_path, made_shards)
             part.part_recipe(recipe, *part.range_of_part(recipe, k, 10_000))
 
     assert peak_of(plan) < 1_000_000
-    assert made_shards in ([], [0])  # --overwrite asks what files are called
+    assert len(made_shards) < 5 and not any(made_shards)  # --overwrite asks what the first shard's files are called
 
 
 @pytest.mark.parametrize("format", ["npy", "asc", "wfdb"])

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from .._errors import InputError
 from .manifest_file import JOURNAL, MANIFEST
-from .plan import Plan
+from .plan import SHARD_RANGE, Plan
 from .read import index_files
 from .system import System
 from .writers import Format, FormatContext, find
@@ -30,7 +30,7 @@ def remove_dataset(folder: str, manifest: dict, system: System) -> None:
     with contextlib.suppress(InputError, TypeError, ValueError):  # of another version: its files are foreign
         format_ = find(manifest["format"])(FormatContext.of(manifest))
         plan = Plan.of(manifest)
-        for name in _shard_files(folder, format_, plan):
+        for name in _shard_files(folder, format_, plan, manifest.get(SHARD_RANGE, [0])[0]):
             remove_file(folder, name, system)
         for name, _ in index_files(format_, manifest):
             remove_file(folder, name, system)
@@ -41,8 +41,11 @@ def remove_dataset(folder: str, manifest: dict, system: System) -> None:
     remove_file(folder, MANIFEST, system)
 
 
-def _shard_files(folder: str, format_: Format, plan: Plan) -> Iterator[str]:
-    """The files of ``plan`` in ``folder``, by what is there: a plan may be of more shards than anybody can count."""
+def _shard_files(folder: str, format_: Format, plan: Plan, before: int) -> Iterator[str]:
+    """The files of ``plan`` in ``folder``, by what is there: a plan may be of more shards than anybody can count.
+
+    ``before`` is how many shards the whole dataset has before those of ``plan``.
+    """
     names_of = lru_cache(maxsize=8)(lambda k: frozenset(format_.file_names(plan[k])))
     for inner in sorted(_folders(format_, plan)):
         path = os.path.join(folder, inner)
@@ -50,7 +53,7 @@ def _shard_files(folder: str, format_: Format, plan: Plan) -> Iterator[str]:
             continue
         for entry in sorted(os.listdir(path), key=_numbers):
             name = os.path.join(inner, entry)
-            if any(name in names_of(k) for k in _shards_named(entry, plan)):
+            if any(name in names_of(k) for k in _shards_named(entry, plan, before)):
                 yield name
 
 
@@ -63,10 +66,10 @@ def _numbers(name: str) -> list[int]:
     return [int(digits) for digits in re.findall("[0-9]+", name)]
 
 
-def _shards_named(name: str, plan: Plan) -> Iterator[int]:
+def _shards_named(name: str, plan: Plan, before: int) -> Iterator[int]:
     """The shards that may have a file ``name``: files have the numbers of samples or of shards in their names."""
     for number in _numbers(name):
         if plan.start <= number < plan.start + plan.count:
             yield (number - plan.start) // plan.shard_size
-        if number < plan.shards:
-            yield number
+        if before <= number < before + plan.shards:
+            yield number - before
