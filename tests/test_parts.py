@@ -80,8 +80,7 @@ def test_a_part_has_the_shards_of_one_run_and_says_which(tmp_path, format):
     jsonschema.validate(manifest, json.loads(SCHEMA.read_text()))
     assert manifest.pop("shard_range") == [2, 5]
     assert manifest == {**of, "shards": of["shards"][2:5]}
-    if format == "wfdb":
-        assert made.pop("RECORDS").split() == [b"%d" % k for k in range(6, 15)]
+    assert "RECORDS" not in made  # that is of the whole
     assert made and all(whole[name] == data for name, data in made.items())
     found = verify.verify_dataset(str(tmp_path / "part"))
     assert (found["shards"], found["samples"], found["part"]) == (3, 9, "shards 2 to 4 of 0 to 6")
@@ -169,7 +168,7 @@ def test_planning_a_billion_takes_no_memory_and_no_shards(tmp_path, made_shards)
             part.part_recipe(recipe, *part.range_of_part(recipe, k, 10_000))
 
     assert peak_of(plan) < 1_000_000
-    assert made_shards == []
+    assert len(made_shards) < 5 and not any(made_shards)  # --overwrite asks what the first shard's files are called
 
 
 @pytest.mark.parametrize("format", ["npy", "asc", "wfdb"])

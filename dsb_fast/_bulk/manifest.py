@@ -21,6 +21,7 @@ from .._synthetic import SYNTHETIC
 from .._version import __version__
 from .manifest_file import JOURNAL, MANIFEST, describe_difference, differing, is_record, read_manifest, recipe_digest
 from .plan import Plan, Shard
+from .read import index_files
 from .removal import remove_dataset, remove_file
 from .shard_files import TEMPORARY, give_names, temporary_path
 from .system import System
@@ -176,7 +177,7 @@ class Dataset:
     def _recheck(self, manifest: dict) -> None:
         """A finished dataset: nothing is written unless a shard is not what the manifest says."""
         self._keep_whole(manifest["shards"])
-        if len(self.records) == len(manifest["shards"]) and index_is_whole(self.folder, self.format, self.plan):
+        if len(self.records) == len(manifest["shards"]) and index_is_whole(self.folder, self.format, self.recipe):
             self.complete = True
             self._unlink(JOURNAL)  # a kill between the manifest and the journal's removal leaves one
             return
@@ -215,7 +216,7 @@ class Dataset:
 
     def finish(self) -> None:
         """Write the format's index, then fold the journal into the manifest."""
-        for name, pieces in self.format.index_files(self.plan):
+        for name, pieces in index_files(self.format, self.recipe):
             self._publish_file(name, pieces)
         self._publish_manifest(True)
         self.complete = True
@@ -315,9 +316,9 @@ def digest_of_files(folder: str, names: list[str]) -> tuple[str, int] | None:
     return digest.hexdigest(), size
 
 
-def index_is_whole(folder: str, format_: Format, plan: Plan) -> bool:
+def index_is_whole(folder: str, format_: Format, recipe: dict) -> bool:
     """Whether the files of a format for the whole dataset are what the plan calls for."""
-    for name, pieces in format_.index_files(plan):
+    for name, pieces in index_files(format_, recipe):
         try:
             with open(os.path.join(folder, name), "rb") as file:
                 if any(file.read(len(piece)) != piece for piece in pieces) or file.read(1):

@@ -174,6 +174,8 @@ def _check_same_files(part: _Part, dataset: Dataset) -> None:
 def _place(parts: list[_Part], dataset: Dataset, link: bool, progress) -> int:
     """Publish the shards that ``dataset`` lacks; returns how many were copied."""
     done, copied = dataset.samples_there, 0
+    if progress:
+        progress(done, dataset.plan.count)
     with HeldInterrupts() as interrupts:
         for part in parts:
             for shard, record in zip(Plan.of(part.manifest), part.manifest["shards"], strict=False):

@@ -51,7 +51,7 @@ class PlacedFiles(ShardFiles):
         if os.path.islink(path):  # the link would be to the link
             return False
         self._close()
-        temporary = self._temporary(name)
+        temporary, final = self._temporary(name), os.path.join(self.folder.folder, name)
         try:
             self.folder.system.link(path, temporary)
         except OSError as error:
@@ -59,16 +59,13 @@ class PlacedFiles(ShardFiles):
                 return False
             raise
         self._final.append(next(self._names))
+        if os.path.exists(final) and os.path.samefile(temporary, final):
+            self.folder.system.unlink(final)  # a kill left it; of two names of one file rename(2) removes none
         self._fd = self.folder.system.open(temporary)
         with open(self._fd, "rb", buffering=0, closefd=False) as file:
             for _ in self._blocks(file):
                 pass
         return True
-
-    def _give_name(self, name: str) -> None:
-        super()._give_name(name)
-        if os.path.lexists(self._temporary(name)):  # of two names of one file rename(2) removes none
-            self.folder.system.unlink(self._temporary(name))
 
     def _copy(self, path: str) -> None:
         self.copied = True

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import hashlib
 import os
-from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -42,10 +41,10 @@ def temporary_path(folder: str, name: str) -> str:
     return os.path.join(folder, TEMPORARY + name.replace("/", "-"))
 
 
-def give_names(system: System, folder: str, names: list[str], give: Callable[[str], None] | None = None) -> None:
+def give_names(system: System, folder: str, names: list[str]) -> None:
     """Files that are whole get their final names, which are on the disk when this returns.
 
-    A name may be in a folder of the format's own, as ``signal_uv/zarr.json``, made here. ``give(name)`` renames one.
+    A name may be in a folder of the format's own, as ``signal_uv/zarr.json``, made here.
     """
     inner = sorted({os.path.join(folder, os.path.dirname(name)) for name in names if "/" in name})
     for path in inner:
@@ -53,7 +52,7 @@ def give_names(system: System, folder: str, names: list[str], give: Callable[[st
             raise NotADirectoryError(errno.ENOTDIR, "is a link; a folder of the dataset's own is needed", path)
         system.make_directories(path)
     for name in names:
-        give(name) if give else system.rename(temporary_path(folder, name), os.path.join(folder, name))
+        system.rename(temporary_path(folder, name), os.path.join(folder, name))
     for path in (*inner, folder):
         system.sync_directory(path)
 
@@ -130,11 +129,8 @@ class ShardFiles:
                 for name in self._final:
                     system.uncache_path(self._temporary(name))
             self._close()
-            give_names(system, self.folder.folder, self._final, self._give_name)
+            give_names(system, self.folder.folder, self._final)
         self.folder.note(record)
-
-    def _give_name(self, name: str) -> None:
-        self.folder.system.rename(self._temporary(name), os.path.join(self.folder.folder, name))
 
     def discard(self) -> None:
         """Remove what has not been published; never raises OSError, and what it can't remove the next run will."""

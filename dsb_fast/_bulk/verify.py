@@ -15,7 +15,7 @@ from .manifest import digest_of_files, index_is_whole
 from .manifest_file import JOURNAL, read_manifest
 from .part import part_in_words
 from .plan import SHARD_RANGE, Plan, Shard
-from .read import file_of, open_files, open_format, stored_sample
+from .read import file_of, index_files, open_files, open_format, stored_sample
 from .recipe import load_again, same_footing
 from .shard_files import TEMPORARY, samples_digest
 
@@ -45,8 +45,8 @@ def verify_dataset(
             wrong.append(f"shard {record['name']} {problem}")
         if progress:
             progress(record["first"] + record["count"] - plan.start, plan.count)
-    if not index_is_whole(folder, format_, plan):
-        names = ", ".join(name for name, _ in format_.index_files(plan))
+    if not index_is_whole(folder, format_, manifest):
+        names = ", ".join(name for name, _ in index_files(format_, manifest))
         wrong.append(f"the index {names} is not that of the dataset")
     left = sorted(n for n in os.listdir(folder) if n.startswith(TEMPORARY) or n == JOURNAL)
     if left:
