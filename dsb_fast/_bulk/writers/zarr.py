@@ -1,7 +1,7 @@
 """``zarr``: the whole folder is a Zarr group (version 3), its array ``signal_uv`` int16 [n, leads, time] in shards.
 
 After the Zarr core specification 3.0 and its codec ``sharding_indexed``. Written here because package zarr writes to
-places of its own and for some time not all of it (docs/formats.md); tests read it back with that package.
+places of its own only, and unsynced (docs/formats.md); tests read it back with that package.
 """
 
 from __future__ import annotations
