@@ -1,11 +1,7 @@
-"""Ways to run NVIDIA's network on the CPU, each with z and noise drawn in numbered order and uint8 images out.
-
-The ONNX peers get dsb_fast's own random numbers and conversion, which favours them: only the network differs.
-"""
+"""What the peers of gi_peers.py are given to run NVIDIA's network: z and noise drawn in numbered order."""
 
 from __future__ import annotations
 
-import gi_peers
 import numpy as np
 from nv_model import TRUNCATION
 
@@ -35,20 +31,6 @@ class Inputs:
         """Of a batch."""
         planes = {f"noise_{k}": [batch, 1, side, side] for k, side in enumerate(self._sizes)}
         return {"z": [batch, self._latent_dim], **planes, "truncation_psi": []}
-
-
-class Torch:
-    """The network as published, eager, under no_grad; its own random numbers."""
-
-    def __init__(self, network, batch: int):
-        self._network, self._batch = network, batch
-        self.setting = f"eager, no_grad, batch {batch}"
-
-    def image(self, inputs):
-        return np.concatenate([published(self._network, part) for part in gi_peers.parts(inputs, self._batch)])
-
-    def run(self, count):
-        self._network.generate(count, self._batch, TRUNCATION)
 
 
 def published(network, inputs: dict[str, np.ndarray]) -> np.ndarray:

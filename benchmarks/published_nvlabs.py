@@ -1,7 +1,7 @@
 """NVIDIA's "skip" StyleGAN2 in eager torch, operator for operator as its repository runs it without its CUDA kernels.
 
 Weights are modulated for every sample and run as one grouped convolution, up-sampling layers as a grouped transposed
-convolution and then the filter. Noise is given, or drawn as the repository draws it.
+convolution and then the filter.
 """
 
 from __future__ import annotations
@@ -77,14 +77,3 @@ class PublishedNetwork:
         """The same for numpy arrays."""
         with torch.no_grad():
             return self.forward(self._tensor(z), [self._tensor(plane) for plane in planes], psi).numpy()
-
-    def generate(self, count: int, batch: int, psi: float) -> int:
-        """Make ``count`` images as the repository does, its own numbers drawn, and bytes of them; how many values."""
-        values, sizes = 0, self._network.noise_sizes
-        with torch.no_grad():
-            for _ in range(0, count, batch):
-                z = torch.randn(batch, self._network.z_dim)
-                image = self.forward(z, [torch.randn(batch, 1, side, side) for side in sizes], psi)
-                image = (image.permute(0, 2, 3, 1) * 127.5 + 128).clamp_(0, 255).to(torch.uint8)
-                values += image.numpy().size
-        return values
