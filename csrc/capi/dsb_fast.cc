@@ -227,6 +227,7 @@ dsb_status dsb_model_info(const dsb_model* model, dsb_info* info) {
     out.labels = facts.labels;
     out.kind = facts.kind;
     out.leads = facts.leads;
+    out.noise = facts.noise;
     out.threads = model->model->threads();
     fill(info, out);
   });

@@ -6,6 +6,7 @@ set(DSB_CAPI_SOURCES
   csrc/capi/dsb_fast.cc
   csrc/capi/ecg.cc
   csrc/capi/image.cc
+  csrc/capi/image_card.cc
   csrc/capi/json.cc
   csrc/capi/model.cc
   csrc/capi/model_file.cc

@@ -32,7 +32,7 @@ struct Facts {
   std::string title, grade, backend, variant, onnxruntime_version, onnxruntime_library, unit;
   double sampling_rate_hz = 0.0, truncation = 0.0;
   int64_t labels = 0;
-  int32_t kind = 0, leads = 0;
+  int32_t kind = 0, leads = 0, noise = DSB_NOISE_DEFAULT;
 };
 
 class Model {

@@ -26,7 +26,7 @@ std::vector<std::string> matches(const std::string& pattern) {
   return out;
 }
 
-// The folder's library. A folder of several versions holds the newest last.
+// The folder's library, of several the last by name.
 std::string inside(const std::string& folder) {
   const auto found = matches(folder + "/libonnxruntime.so*");
   return found.empty() ? "" : found.back();

@@ -11,6 +11,10 @@
 #include "dsb_fast/dsb_fast.hpp"
 #include "native/expect.h"
 
+#if defined(__SSE__)
+#include <xmmintrin.h>
+#endif
+
 namespace {
 
 std::atomic<int> failures{0};
@@ -126,6 +130,22 @@ void test_streams_that_end(const dsb_fast::Model& model, std::int32_t kind) {
   expect(thrown, "an exception of the callback gets out");
 }
 
+// A program built with -ffast-math flushes denormal numbers to zero, some round otherwise.
+void test_environment(const dsb_fast::Model& model, const Bytes& whole) {
+#if defined(__SSE__)
+  const unsigned before = _mm_getcsr();
+  _mm_setcsr(before | 0x8040u | 0x6000u);  // flush to zero, denormals are zero, round towards zero
+  const Bytes one = made(model, request_of(0, 32, 32)), many = made(model, request_of(0, 32, 3));
+  const Bytes stream = streamed(model, request_of(0, 32, 32));
+  expect((_mm_getcsr() & 0xFFC0u) == ((before | 0x8040u | 0x6000u) & 0xFFC0u),
+         "the program's environment is as it was");
+  _mm_setcsr(before);
+  expect(one == whole && many == whole && stream == whole, "no bit depends on the program's environment");
+#else
+  (void)model, (void)whole;
+#endif
+}
+
 void test_opening(const std::string& path, const Bytes& whole, std::size_t size) {
   on_threads(4, [&](int k) {
     for (int cycle = 0; cycle < 5; ++cycle) {
@@ -148,6 +168,7 @@ void test_file(const std::string& path) {
   made(model, request_of(0, 5, 2), DSB_FORMAT_FLOAT32);
   expect(streamed(model, request_of(0, 32, 3)) == whole, "a stream has the same samples");
   test_calls(model, whole, size);
+  test_environment(model, whole);
   test_failures(model);
   test_cancellation(model);
   test_streams_that_end(model, model.info().kind);

@@ -69,7 +69,7 @@ class Layout(_Sized):
 _TEXTS = ("model", "title", "flavour", "licence", "citation", "synthetic", "unit", "weights_sha256", "graph_sha256",
           "card", "backend", "grade", "variant", "onnxruntime_version", "onnxruntime_library")  # fmt: skip
 _NUMBERS = (("sampling_rate_hz", c_double), ("truncation", c_double), ("labels", c_int64), ("kind", c_int32),
-            ("leads", c_int32), ("threads", c_int32), ("reserved", c_int32))  # fmt: skip
+            ("leads", c_int32), ("threads", c_int32), ("noise", c_int32))  # fmt: skip
 
 
 class Info(_Sized):

@@ -1,4 +1,4 @@
-"""Writes the files that the native tests of the C library open, and prints their paths: a folder is the one argument."""
+"""Writes the files that the native tests of the C library open into a folder, the one argument; prints their paths."""
 
 from __future__ import annotations
 

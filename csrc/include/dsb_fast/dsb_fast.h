@@ -77,7 +77,7 @@ typedef struct dsb_request {
   uint64_t start; /* number of the first sample */
   uint64_t count;
   double truncation; /* images: read where has_truncation is not 0; else the model's own */
-  int64_t label;     /* conditional images: read where has_label is not 0; else drawn for each sample */
+  int64_t label;     /* conditional images: the class, read where has_label is not 0; else one drawn for each sample */
   int32_t has_truncation;
   int32_t has_label;
   int32_t format;     /* DSB_FORMAT_... */
@@ -124,7 +124,7 @@ typedef struct dsb_info {
   int32_t kind;            /* DSB_KIND_... */
   int32_t leads;           /* ECG: of the network; else 0 */
   int32_t threads;         /* batches that one call makes at once */
-  int32_t reserved;
+  int32_t noise;           /* images: DSB_NOISE_... that the file was exported with; else 0 */
 } dsb_info;
 #define DSB_INFO_INIT \
   {sizeof(dsb_info),  \
