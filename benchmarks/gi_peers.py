@@ -12,12 +12,13 @@ from gi_model import TRUNCATION
 from dsb_fast import _kernels, random
 
 BATCHES = (1, 8)
+LEVELS = (255.0, 0.5)  # scale and offset of grey levels
 
 
 class Inputs:
     """The network's inputs by number, of seed 0, drawn on the calling thread."""
 
-    levels = (255.0, 0.5)  # scale and offset of grey levels
+    levels = LEVELS
 
     def __init__(self, latent_dim: int, image_size: int):
         self.latent_dim, self.plane = latent_dim, (image_size, image_size)
@@ -41,7 +42,7 @@ def parts(inputs: dict[str, np.ndarray], batch: int) -> list[dict[str, np.ndarra
     return [{name: a[k : k + batch] if a.ndim else a for name, a in inputs.items()} for k in firsts]
 
 
-def grey_levels(image: np.ndarray, levels: tuple[float, float]) -> np.ndarray:
+def grey_levels(image: np.ndarray, levels: tuple[float, float] = LEVELS) -> np.ndarray:
     """uint8 [N, H, W, C] of float32 [N, C, H, W], on the calling thread."""
     return _kernels.grey_levels(np.ascontiguousarray(image), *levels)
 
