@@ -321,6 +321,8 @@ def test_what_is_said_of_a_file(data, tmp_path):
     )
     expected = model.sample(2, noise="none", truncation_cutoff=3, truncation=0.5)
     assert (chosen.sample(2) == expected).all() and chosen.info["noise"] == ["none", "const", "random"]
+    w = model.mapping(random.normal(0, 0, 1, 32))
+    identical(chosen.synthesis(w), model.synthesis(w, "const"))
     for said in ({"lr_mlp": 0.1}, {"image_size": 32}, {"noise": "loud"}, {"truncation_cutoff": 9}):
         with pytest.raises(dsb_fast.InputError, match=next(iter(said))):
             dsb_fast.load(data / PLAIN, card=said)

@@ -22,13 +22,15 @@ _PIXELS_ON_CUDA = 64 * 128 * 128
 class ImageModel:
     """Latents in, grey levels out: what the bulk engine and :class:`dsb_fast.Generator` know of StyleGAN2.
 
-    A grey level is ``image * scale + offset``, ``levels`` of the family, held to 0 to 255 and cut down.
+    A grey level is ``image * scale + offset``, ``levels`` of the family, held to 0 to 255 and cut down. ``input_kinds``
+    says what inputs hold, by the first word of their names.
     """
 
     default_format = "png"
     dtype = np.uint8
     refused: ClassVar[dict[str, str]] = {}  # precisions, and why
     levels: ClassVar[tuple[float, float]]
+    input_kinds: ClassVar[dict[str, dict]]
 
     def __init__(self, source):
         self.source = source

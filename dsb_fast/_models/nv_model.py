@@ -173,7 +173,8 @@ class NvModel(ImageModel):
         if noise is not None and not isinstance(noise, str):
             self._check_noise("random" if self.card.noise_sizes else "none")
             return None
-        mode = self._noise(_MODE_OF[self.source.noises[0]] if noise is None else noise)
+        own = "const" if "const" in self.source.noises else _MODE_OF[self.source.noises[0]]
+        mode = self._noise(own if noise is None else noise)
         if mode == "random":
             others = "; 'const' are the stored ones" if "const" in self.source.noises else ""
             raise InputError(f"noise: {noise!r}; give a list of planes, one a layer, or 'none'{others}")
