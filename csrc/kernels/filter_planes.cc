@@ -44,7 +44,8 @@ inline void phases_of(const float* taps, int64_t pad, Phase* phases) {
 
 struct AlongX {
   const FilterPlane& p;
-  int64_t ahead, least, reach;  // a vector's first input from where its results are, and how many there are
+  int64_t ahead;
+  int64_t count, first, end;  // vectors of results; those whose inputs are all within the row
   F32 tap[kFilterTaps];
   Phase phases[2];
   Edge edges[kEdges];
@@ -54,19 +55,17 @@ struct AlongX {
     for (int64_t t = 0; t < kFilterTaps; ++t) tap[t] = set_f32(taps[t]);
     phases_of(taps, p.pad_left, phases);
     const int64_t most = phases[0].at < phases[1].at ? phases[1].at : phases[0].at;
-    least = p.up == 1 ? -p.pad_left : phases[0].at < phases[1].at ? phases[0].at : phases[1].at;
-    reach = p.up == 1 ? kFilterTaps - 1 + p.down * kWidth : most + 1 + kWidth - least;
-    int64_t found = 0;
-    for (int64_t k = 0; k < vectors() && found < kEdges; ++k)
-      if (!within(k)) edges[found++] = edge_of(k);
+    const int64_t least = p.up == 1 ? -p.pad_left : phases[0].at < phases[1].at ? phases[0].at : phases[1].at;
+    const int64_t reach = p.up == 1 ? kFilterTaps - 1 + p.down * kWidth : most + 1 + kWidth - least;
+    count = (p.out_width + p.up * kWidth - 1) / (p.up * kWidth);
+    for (first = 0; first < count && input_of(first) + least < 0;) ++first;
+    for (end = count; end > first && input_of(end - 1) + least + reach > p.in_width;) --end;
+    for (int64_t e = 0; e < kEdges && edge_at(e) < count; ++e) edges[e] = edge_of(edge_at(e));
   }
 
-  int64_t vectors() const { return (p.out_width + p.up * kWidth - 1) / (p.up * kWidth); }
   int64_t input_of(int64_t vector) const { return vector * kWidth * p.down; }
-  bool within(int64_t vector) const {
-    const int64_t at = input_of(vector) + least;
-    return at >= 0 && at + reach <= p.in_width;
-  }
+  // The vector of edge number e.
+  int64_t edge_at(int64_t e) const { return e < first ? e : e - first + end; }
   // Where the loads of a vector's results begin.
   int64_t load_at(int64_t vector, int64_t load) const {
     const int64_t at = input_of(vector);
@@ -126,20 +125,28 @@ struct AlongX {
       store_f32(same(x + k * kWidth - p.pad_left, loaded), out + k * kWidth);
   }
 
+  // Vector k, which is edge number e.
+  template <int kUp, int kDown>
+  void at_edge(const float* x, int64_t k, int64_t e, float* out) const {
+    __builtin_prefetch(x + k * kWidth * kDown + ahead);
+    if (kDown == 2) __builtin_prefetch(x + k * kWidth * kDown + kWidth + ahead);
+    if (e < kEdges)
+      vector<kUp, kDown>(x, k, AtEdge{edges[e]}, out);
+    else
+      vector<kUp, kDown>(x, k, AtEdge{edge_of(k)}, out);
+  }
+
   // Writes whole vectors, two at a time when doubling.
   template <int kUp, int kDown>
   void row_of(const float* x, float* out) const {
-    const int64_t count = vectors();
-    for (int64_t k = 0, edge = 0; k < count; ++k) {
-#pragma GCC unroll 2
-      for (int64_t line = 0; line < kDown; ++line) __builtin_prefetch(x + input_of(k) + line * kWidth + ahead);
-      if (within(k))
-        vector<kUp, kDown>(x, k, Within(), out);
-      else if (edge < kEdges)
-        vector<kUp, kDown>(x, k, AtEdge{edges[edge++]}, out);
-      else
-        vector<kUp, kDown>(x, k, AtEdge{edge_of(k)}, out);
+    for (int64_t k = 0; k < first; ++k) at_edge<kUp, kDown>(x, k, k, out);
+    const float* next = x + ahead;
+    for (int64_t k = first; k < end; ++k) {
+      __builtin_prefetch(next + k * kWidth * kDown);
+      if (kDown == 2) __builtin_prefetch(next + k * kWidth * kDown + kWidth);
+      vector<kUp, kDown>(x, k, Within(), out);
     }
+    for (int64_t k = end; k < count; ++k) at_edge<kUp, kDown>(x, k, k - end + first, out);
   }
 
   void row(const float* x, float* out) const {
