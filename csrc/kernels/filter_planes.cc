@@ -12,12 +12,20 @@ constexpr int64_t kWidth = static_cast<int64_t>(kFloatLanes);
 // Inputs are asked for so many floats in advance, two rows at least: while rows are summed nothing is read.
 constexpr int64_t kAhead = 1024;
 
-// x[at] to x[at + kWidth - 1], with zeros beside the row. The caller knows of vectors that lie within it.
-template <bool kWithin>
-inline F32 load_row(const float* x, int64_t at, int64_t width) {
-  if (kWithin || (at >= 0 && at + kWidth <= width)) return load_f32(x + at);
-  return load_between(x + at, -at, width - at);
-}
+// Vectors of a row's results whose inputs reach beyond the row; which lanes they have is found once, not in every row.
+constexpr int64_t kEdges = 8;
+struct Edge {
+  Lanes lanes[kFilterTaps];
+};
+
+// The inputs of a vector of results.
+struct Within {
+  F32 operator()(const float* x, int64_t) const { return load_f32(x); }
+};
+struct AtEdge {
+  const Edge& edge;
+  F32 operator()(const float* x, int64_t load) const { return load_lanes(x, edge.lanes[load]); }
+};
 
 // The two inputs that an output's two taps meet when zeros were inserted: x[at] and x[at + 1].
 struct Phase {
@@ -37,69 +45,117 @@ inline void phases_of(const float* taps, int64_t pad, Phase* phases) {
 struct AlongX {
   const FilterPlane& p;
   int64_t ahead;
+  int64_t count, first, end;  // vectors of results; those whose inputs are all within the row
   F32 tap[kFilterTaps];
   Phase phases[2];
+  Edge edges[kEdges];
 
   AlongX(const FilterPlane& plane, const float* taps)
       : p(plane), ahead(2 * plane.in_width > kAhead ? 2 * plane.in_width : kAhead) {
     for (int64_t t = 0; t < kFilterTaps; ++t) tap[t] = set_f32(taps[t]);
     phases_of(taps, p.pad_left, phases);
+    const int64_t most = phases[0].at < phases[1].at ? phases[1].at : phases[0].at;
+    const int64_t least = p.up == 1 ? -p.pad_left : phases[0].at < phases[1].at ? phases[0].at : phases[1].at;
+    const int64_t reach = p.up == 1 ? kFilterTaps - 1 + p.down * kWidth : most + 1 + kWidth - least;
+    count = (p.out_width + p.up * kWidth - 1) / (p.up * kWidth);
+    for (first = 0; first < count && input_of(first) + least < 0;) ++first;
+    for (end = count; end > first && input_of(end - 1) + least + reach > p.in_width;) --end;
+    for (int64_t e = 0; e < kEdges && edge_at(e) < count; ++e) edges[e] = edge_of(edge_at(e));
   }
 
-  template <bool kWithin>
-  F32 same(const float* x, int64_t at) const {
+  int64_t input_of(int64_t vector) const { return vector * kWidth * p.down; }
+  // The vector of edge number e.
+  int64_t edge_at(int64_t e) const { return e < first ? e : e - first + end; }
+  // Where the loads of a vector's results begin.
+  int64_t load_at(int64_t vector, int64_t load) const {
+    const int64_t at = input_of(vector);
+    if (p.up == 2) return at + phases[load / 2].at + load % 2;
+    return at - p.pad_left + (p.down == 2 ? load / 2 * 2 + load % 2 * kWidth : load);
+  }
+  Edge edge_of(int64_t vector) const {
+    Edge edge;
+    for (int64_t load = 0; load < kFilterTaps; ++load) {
+      const int64_t at = load_at(vector, load);
+      edge.lanes[load] = lanes_between(-at, p.in_width - at);
+    }
+    return edge;
+  }
+
+  template <typename Load>
+  F32 same(const float* x, const Load& loaded) const {
     F32 sum = set_f32(0.0f);
 #pragma GCC unroll 4
-    for (int64_t t = 0; t < kFilterTaps; ++t) sum = madd(tap[t], load_row<kWithin>(x, at + t, p.in_width), sum);
+    for (int64_t t = 0; t < kFilterTaps; ++t) sum = madd(tap[t], loaded(x + t, t), sum);
     return sum;
   }
 
-  template <bool kWithin>
-  F32 halved(const float* x, int64_t at) const {
+  template <typename Load>
+  F32 halved(const float* x, const Load& loaded) const {
     F32 sum = set_f32(0.0f), even, odd;
 #pragma GCC unroll 2
     for (int64_t t = 0; t < kFilterTaps; t += 2) {
-      deinterleave(load_row<kWithin>(x, at + t, p.in_width), load_row<kWithin>(x, at + t + kWidth, p.in_width), &even,
-                   &odd);
+      deinterleave(loaded(x + t, t), loaded(x + t + kWidth, t + 1), &even, &odd);
       sum = madd(tap[t + 1], odd, madd(tap[t], even, sum));
     }
     return sum;
   }
 
-  template <bool kWithin>
-  F32 phase(const float* x, int64_t k, const Phase& f) const {
-    const F32 first = madd(f.first, load_row<kWithin>(x, k + f.at, p.in_width), set_f32(0.0f));
-    return madd(f.second, load_row<kWithin>(x, k + f.at + 1, p.in_width), first);
+  // Results 2 k and on, k positions of x.
+  template <typename Load>
+  void doubled(const float* x, const Load& loaded, float* out) const {
+    F32 result[2], first, second;
+#pragma GCC unroll 2
+    for (int r = 0; r < 2; ++r) {
+      const Phase& f = phases[r];
+      result[r] = madd(f.first, loaded(x + f.at, 2 * r), set_f32(0.0f));
+      result[r] = madd(f.second, loaded(x + f.at + 1, 2 * r + 1), result[r]);
+    }
+    interleave(result[0], result[1], &first, &second);
+    store_f32(first, out);
+    store_f32(second, out + kWidth);
+  }
+
+  template <int kUp, int kDown, typename Load>
+  void vector(const float* x, int64_t k, const Load& loaded, float* out) const {
+    if (kUp == 2)
+      doubled(x + k * kWidth, loaded, out + 2 * k * kWidth);
+    else if (kDown == 2)
+      store_f32(halved(x + 2 * k * kWidth - p.pad_left, loaded), out + k * kWidth);
+    else
+      store_f32(same(x + k * kWidth - p.pad_left, loaded), out + k * kWidth);
+  }
+
+  // Vector k, which is edge number e.
+  template <int kUp, int kDown>
+  void at_edge(const float* x, int64_t k, int64_t e, float* out) const {
+    __builtin_prefetch(x + k * kWidth * kDown + ahead);
+    if (kDown == 2) __builtin_prefetch(x + k * kWidth * kDown + kWidth + ahead);
+    if (e < kEdges)
+      vector<kUp, kDown>(x, k, AtEdge{edges[e]}, out);
+    else
+      vector<kUp, kDown>(x, k, AtEdge{edge_of(k)}, out);
   }
 
   // Writes whole vectors, two at a time when doubling.
-  void row(const float* x, float* out) const {
-    if (p.up == 2) {
-      const int64_t least = phases[0].at < phases[1].at ? phases[0].at : phases[1].at;
-      const int64_t most = phases[0].at < phases[1].at ? phases[1].at : phases[0].at;
-      for (int64_t k = 0; 2 * k < p.out_width; k += kWidth) {
-        const bool within = k + least >= 0 && k + most + 1 + kWidth <= p.in_width;
-        __builtin_prefetch(x + k + ahead);
-        const F32 even = within ? phase<true>(x, k, phases[0]) : phase<false>(x, k, phases[0]);
-        const F32 odd = within ? phase<true>(x, k, phases[1]) : phase<false>(x, k, phases[1]);
-        F32 first, second;
-        interleave(even, odd, &first, &second);
-        store_f32(first, out + 2 * k);
-        store_f32(second, out + 2 * k + kWidth);
-      }
-    } else {
-      const int64_t reach = kFilterTaps - 1 + p.down * kWidth;  // inputs that a vector of outputs meets
-      for (int64_t o = 0; o < p.out_width; o += kWidth) {
-        const int64_t at = o * p.down - p.pad_left;
-        const bool within = at >= 0 && at + reach <= p.in_width;
-        __builtin_prefetch(x + o * p.down + ahead);
-        if (p.down == 2) __builtin_prefetch(x + o * p.down + ahead + kWidth);
-        if (p.down == 2)
-          store_f32(within ? halved<true>(x, at) : halved<false>(x, at), out + o);
-        else
-          store_f32(within ? same<true>(x, at) : same<false>(x, at), out + o);
-      }
+  template <int kUp, int kDown>
+  void row_of(const float* x, float* out) const {
+    for (int64_t k = 0; k < first; ++k) at_edge<kUp, kDown>(x, k, k, out);
+    const float* next = x + ahead;
+    for (int64_t k = first; k < end; ++k) {
+      __builtin_prefetch(next + k * kWidth * kDown);
+      if (kDown == 2) __builtin_prefetch(next + k * kWidth * kDown + kWidth);
+      vector<kUp, kDown>(x, k, Within(), out);
     }
+    for (int64_t k = end; k < count; ++k) at_edge<kUp, kDown>(x, k, k - end + first, out);
+  }
+
+  void row(const float* x, float* out) const {
+    if (p.up == 2)
+      row_of<2, 1>(x, out);
+    else if (p.down == 2)
+      row_of<1, 2>(x, out);
+    else
+      row_of<1, 1>(x, out);
   }
 };
 

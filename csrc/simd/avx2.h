@@ -100,13 +100,18 @@ inline __m256i first_lanes(int64_t count) {
 // The first `count` lanes, fewer than all; the rest of the memory is not touched, the rest of the lanes is 0.
 inline F32 load_first(const float* p, int64_t count) { return {_mm256_maskload_ps(p, first_lanes(count))}; }
 inline void store_first(F32 a, int64_t count, float* p) { _mm256_maskstore_ps(p, first_lanes(count), a.v); }
-// Lanes from `first` to `end`, of any value; the rest of the memory is not touched, the rest of the lanes is 0.
-inline F32 load_between(const float* p, int64_t first, int64_t end) {
+struct Lanes {
+  __m256i v;
+};
+// Lanes from `first` to `end`, of any value.
+inline Lanes lanes_between(int64_t first, int64_t end) {
   const int low = static_cast<int>(first < 0 ? 0 : first > 8 ? 8 : first), high = end < 0 ? 0 : end > 8 ? 8 : end;
   const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
   const __m256i below = _mm256_cmpgt_epi32(_mm256_set1_epi32(high), lane);
-  return {_mm256_maskload_ps(p, _mm256_andnot_si256(_mm256_cmpgt_epi32(_mm256_set1_epi32(low), lane), below))};
+  return {_mm256_andnot_si256(_mm256_cmpgt_epi32(_mm256_set1_epi32(low), lane), below)};
 }
+// The rest of the memory is not touched, the rest of the lanes is 0.
+inline F32 load_lanes(const float* p, Lanes lanes) { return {_mm256_maskload_ps(p, lanes.v)}; }
 // (a0 b0 a1 b1 ...) as two vectors, and back.
 inline void interleave(F32 a, F32 b, F32* first, F32* second) {
   const __m256 low = _mm256_unpacklo_ps(a.v, b.v), high = _mm256_unpackhi_ps(a.v, b.v);

@@ -96,11 +96,16 @@ inline F32 load_first(const float* p, int64_t count) {
 inline void store_first(F32 a, int64_t count, float* p) {
   _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << count) - 1u), a.v);
 }
-// Lanes from `first` to `end`, of any value; the rest of the memory is not touched, the rest of the lanes is 0.
-inline F32 load_between(const float* p, int64_t first, int64_t end) {
+struct Lanes {
+  __mmask16 v;
+};
+// Lanes from `first` to `end`, of any value.
+inline Lanes lanes_between(int64_t first, int64_t end) {
   const int64_t low = first < 0 ? 0 : first > 16 ? 16 : first, high = end < 0 ? 0 : end > 16 ? 16 : end;
-  return {_mm512_maskz_loadu_ps(static_cast<__mmask16>(((1u << high) - 1u) & ~((1u << low) - 1u)), p)};
+  return {static_cast<__mmask16>(((1u << high) - 1u) & ~((1u << low) - 1u))};
 }
+// The rest of the memory is not touched, the rest of the lanes is 0.
+inline F32 load_lanes(const float* p, Lanes lanes) { return {_mm512_maskz_loadu_ps(lanes.v, p)}; }
 // (a0 b0 a1 b1 ...) as two vectors, and back.
 inline void interleave(F32 a, F32 b, F32* first, F32* second) {
   const __m512i low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);

@@ -112,8 +112,13 @@ inline F32 exponent_from_last_bits(F32 a) {
 // Fewer than all lanes: none here.
 inline F32 load_first(const float*, int64_t) { return {0.0f}; }
 inline void store_first(F32, int64_t, float*) {}
-// Lanes from `first` to `end`, of any value; the rest of the memory is not touched, the rest of the lanes is 0.
-inline F32 load_between(const float* p, int64_t first, int64_t end) { return {first <= 0 && end > 0 ? *p : 0.0f}; }
+struct Lanes {
+  bool v;
+};
+// Lanes from `first` to `end`, of any value.
+inline Lanes lanes_between(int64_t first, int64_t end) { return {first <= 0 && end > 0}; }
+// The rest of the memory is not touched, the rest of the lanes is 0.
+inline F32 load_lanes(const float* p, Lanes lanes) { return {lanes.v ? *p : 0.0f}; }
 // (a0 b0 a1 b1 ...) as two vectors, and back.
 inline void interleave(F32 a, F32 b, F32* first, F32* second) {
   *first = a;
