@@ -24,10 +24,10 @@ void Model::refuse_card(const std::string& why) const {
   throw Failure(DSB_ERROR_FILE, file_.path + ": model card: " + why);
 }
 
-std::unique_ptr<Model> open_model(const std::string& path, const OpenOptions& options) {
-  ModelFile file = read_model_file(path);
+std::unique_ptr<Model> open_model(const std::string& asked, const OpenOptions& options) {
+  ModelFile file = read_model_file(asked);
   if (!options.device.is_cpu() && file.property("flavour") == "fused")
-    throw Failure(DSB_ERROR_DEVICE, path + ": provider " + options.device.provider +
+    throw Failure(DSB_ERROR_DEVICE, file.path + ": provider " + options.device.provider +
                                         " can't run a fused graph; export the portable flavour");
   const Runtime& found = runtime(options.onnxruntime_library);
   const Json* scale = file.card.find("scale");  // of signals; images have none

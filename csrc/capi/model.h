@@ -60,7 +60,7 @@ class Model {
   int threads_;
 };
 
-std::unique_ptr<Model> open_model(const std::string& path, const OpenOptions& options);
+std::unique_ptr<Model> open_model(const std::string& asked, const OpenOptions& options);
 
 std::unique_ptr<Model> open_ecg(ModelFile file, const OpenOptions& options, const Runtime& runtime);
 std::unique_ptr<Model> open_image(ModelFile file, const OpenOptions& options, const Runtime& runtime);
