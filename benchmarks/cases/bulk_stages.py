@@ -24,7 +24,7 @@ SUMMARY = (
     "generator, encoder and disk, each alone, against all of them: --format asc, npy and others, PNG of the GI model"
 )
 COUNT = "samples of a run (ECGs 2000, images 256)"
-_ECG_FORMATS = ("asc", "npy", "wfdb", "parquet", "hdf5", "webdataset")
+_ECG_FORMATS = ("asc", "npy", "wfdb", "parquet", "hdf5", "webdataset", "zarr", "edf", "dicom")
 _IMAGE_FORMATS = ("png", "stylegan-zip")
 _BESIDE = ("encode", "digest", "write", "publish")  # stages that are not the network
 

@@ -16,6 +16,7 @@ namespace capi {
 
 struct OpenOptions {
   Device device;
+  std::string precision;  // "": the file's own
   std::string onnxruntime_library;
   int threads = 1;
 };

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 from typing import Protocol
@@ -35,6 +36,27 @@ def samples_digest(format_: Format, shard: Shard):
     return hashlib.sha256(npy_header(format_.context.dtype, (shard.count, *format_.context.shape)))
 
 
+def temporary_path(folder: str, name: str) -> str:
+    """Where the file that will be ``name`` is written: in ``folder`` itself, though ``name`` may be a folder lower."""
+    return os.path.join(folder, TEMPORARY + name.replace("/", "-"))
+
+
+def give_names(system: System, folder: str, names: list[str]) -> None:
+    """Files that are whole get their final names, which are on the disk when this returns.
+
+    A name may be in a folder of the format's own, as ``signal_uv/zarr.json``, made here.
+    """
+    inner = sorted({os.path.join(folder, os.path.dirname(name)) for name in names if "/" in name})
+    for path in inner:
+        if os.path.islink(path):
+            raise NotADirectoryError(errno.ENOTDIR, "is a link; a folder of the dataset's own is needed", path)
+        system.make_directories(path)
+    for name in names:
+        system.rename(temporary_path(folder, name), os.path.join(folder, name))
+    for path in (*inner, folder):
+        system.sync_directory(path)
+
+
 class ShardFiles:
     """The files of one shard: written under temporary names, published together."""
 
@@ -48,7 +70,7 @@ class ShardFiles:
         self._samples = None if format_.is_npy else samples_digest(format_, shard)
 
     def _temporary(self, name: str) -> str:
-        return os.path.join(self.folder.folder, TEMPORARY + name)
+        return temporary_path(self.folder.folder, name)
 
     def next_file(self) -> None:
         """Begin the next file of the shard; the one before it is closed."""
@@ -79,9 +101,25 @@ class ShardFiles:
             fd, self._fd = self._fd, None
             self.folder.system.close(fd)
 
+    def record(self, samples_sha256: str) -> dict:
+        """What a manifest says of the shard, all of whose files are written."""
+        return {
+            "name": self.shard.name if not self._one_file or not self._final else self._final[0],
+            "first": self.shard.first,
+            "count": self.shard.count,
+            "bytes": self._bytes,
+            "sha256": self._digest.hexdigest(),
+            "samples_sha256": samples_sha256,
+        }
+
     def publish(self) -> dict:
         """Sync, rename, sync the folder, note in the journal; the shard's record."""
-        system, folder = self.folder.system, self.folder.folder
+        record = self.record((self._samples or self._digest).hexdigest())
+        self._settle(record)
+        return record
+
+    def _settle(self, record: dict) -> None:
+        system = self.folder.system
         if self._final:
             if self._one_file:
                 system.sync_file(self._fd)
@@ -91,19 +129,8 @@ class ShardFiles:
                 for name in self._final:
                     system.uncache_path(self._temporary(name))
             self._close()
-            for name in self._final:
-                system.rename(self._temporary(name), os.path.join(folder, name))
-            system.sync_directory(folder)
-        record = {
-            "name": self.shard.name if not self._one_file or not self._final else self._final[0],
-            "first": self.shard.first,
-            "count": self.shard.count,
-            "bytes": self._bytes,
-            "sha256": self._digest.hexdigest(),
-            "samples_sha256": (self._samples or self._digest).hexdigest(),
-        }
+            give_names(system, self.folder.folder, self._final)
         self.folder.note(record)
-        return record
 
     def discard(self) -> None:
         """Remove what has not been published; never raises OSError, and what it can't remove the next run will."""

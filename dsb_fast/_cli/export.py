@@ -16,7 +16,8 @@ def add_arguments(parser) -> None:
     parser.add_argument(
         "--flavour", help="portable: standard operators only (default); fused: operators of ours (default of --cached)"
     )
-    parser.add_argument("--noise", metavar="MODE", help="image models: input (stylegan2-pytorch has no other)")
+    parser.add_argument("--noise", metavar="MODE", help="image models: input, const or none (stylegan2-pytorch: input)")
+    parser.add_argument("--precision", metavar="P", help="fp32 (default); fp16, of NVIDIA's and rosinality's networks")
     parser.add_argument("--part", metavar="PART", help="image models: whole (default), mapping or synthesis")
     parser.add_argument(
         "--fidelity", action="store_true", default=None, help="image models: the graph that torch-fidelity takes"
@@ -39,7 +40,7 @@ def run(args) -> int:
     if args.cached and args.model not in REGISTERED:
         raise InputError(f"--cached: '{args.model}' is no registered model; -o names a file for it")
     model = open_model(args.model, args.checkpoint, card_values(args.card), args.network)
-    given = {"noise": args.noise, "part": args.part, "fidelity": args.fidelity}
+    given = {"noise": args.noise, "part": args.part, "fidelity": args.fidelity, "precision": args.precision}
     output = args.output
     if args.cached:
         output = _cache.exported(args.model)

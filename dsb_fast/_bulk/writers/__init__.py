@@ -23,6 +23,9 @@ _OWN = {
     "dummy": "dummy:DummyFormat",
     "parquet": "parquet:ParquetFormat",
     "hdf5": "hdf5:Hdf5Format",
+    "zarr": "zarr:ZarrFormat",
+    "edf": "edf:EdfFormat",
+    "dicom": "dicom:DicomFormat",
     "webdataset": "webdataset:WebdatasetFormat",
     "stylegan-zip": "stylegan_zip:StyleganZipFormat",
 }

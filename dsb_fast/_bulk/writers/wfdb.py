@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import textwrap
-import unicodedata
 from functools import cached_property
 from typing import BinaryIO
 
 import numpy as np
 
 from ..._errors import InputError
-from ..._synthetic import SOFTWARE, SYNTHETIC
 from .base import SIGNAL, Format
+from .provenance import plain_ascii, sentences
 
 _UNITS_PER_MV = 1000  # so that the stored integers are microvolts
 _INVALID = -32768  # what format 16 has for "no value"
@@ -24,32 +23,13 @@ _LINE = 254  # characters of a header's line without its linefeed: header(5)
 _NAME = 40  # of a signal; file name and description may have 80 together
 _MAX_HEADER = 1 << 20
 _RECORDS_AT_ONCE = 4096
-# What a header says of the run, by entries of the recipe.
-_SAID = {
-    "title": "Title",
-    "model": "Model",
-    "weights_sha256": "Weights SHA-256",
-    "licence": "Licence of the weights",
-    "citation": "Citation",
-    "seed": "Seed",
-}
-
-
-def _ascii(text) -> str:
-    """``text`` as headers can hold it: printable ASCII; accents go, other signs become question marks."""
-    plain = unicodedata.normalize("NFKD", " ".join(str(text)[:4000].split()))
-    plain = "".join(c for c in plain if not unicodedata.combining(c))
-    return "".join(c if c.isprintable() else "?" for c in plain.encode("ascii", "replace").decode())
 
 
 def comment_lines(about: dict) -> list[str]:
     """What a header says of the run that ``about`` (a recipe) describes; nothing if no model is named in it."""
-    if not about.get("model"):
-        return []
-    texts = [SYNTHETIC, *(f"{label}: {about[key]}" for key, label in _SAID.items() if about.get(key) is not None)]
     lines = []
-    for text in [*texts, f"Software: {SOFTWARE}"]:
-        lines += textwrap.wrap(_ascii(text), _LINE - 2, break_on_hyphens=False)
+    for text in sentences(about):
+        lines += textwrap.wrap(plain_ascii(text), _LINE - 2, break_on_hyphens=False)
     return [f"# {line}" for line in lines]
 
 
@@ -88,7 +68,7 @@ class WfdbFormat(Format):
         rate = np.format_float_positional(self.context.sampling_rate_hz, trim="-")
         lines = [f"{{0}} {leads} {rate} {length}"]
         for k, lead in enumerate(self.context.lead_names):
-            description = _ascii(lead)[:_NAME].replace("{", "{{").replace("}", "}}")
+            description = plain_ascii(lead)[:_NAME].replace("{", "{{").replace("}", "}}")
             lines.append(f"{{0}}.dat 16 {_UNITS_PER_MV}.0(0)/mV 16 0 {{1[{k}]}} {{2[{k}]}} 0 {description}".rstrip())
         return "".join(line + "\n" for line in lines)
 

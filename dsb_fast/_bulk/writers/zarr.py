@@ -1,0 +1,155 @@
+"""``zarr``: the whole folder is a Zarr group (version 3), its array ``signal_uv`` int16 [n, leads, time] in shards.
+
+After the Zarr core specification 3.0 and its codec ``sharding_indexed``. Written here because package zarr writes to
+places of its own only, and unsynced (docs/formats.md); tests read it back with that package.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from functools import cached_property, lru_cache
+
+import numpy as np
+
+from ..._errors import InputError
+from .base import SIGNAL, Format
+from .provenance import provenance, words_digest
+from .reading import read_exactly
+
+_ARRAY, _META = "signal_uv", "zarr.json"
+_LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
+_ABSENT = (1 << 64) - 1  # offset and size of a chunk that is not there
+
+
+class ZarrFormat(Format):
+    """A shard is a shard of Zarr's, of a chunk a sample: the samples as they are, then where each of them lies.
+
+    Its name is what Zarr calls it, ``signal_uv/c.<k>.0.0`` with k counted from the dataset's first shard.
+    """
+
+    name, suffixes, file_per_sample = "zarr", (".0.0",), False
+    kinds = (SIGNAL,)
+
+    def __init__(self, context):
+        super().__init__(context)
+        if context.dtype != "int16" or len(context.shape) != 2 or min(context.shape) < 1:
+            raise InputError(f"format zarr: samples are {context.dtype} {list(context.shape)}, not int16 [leads, time]")
+        self._size = 2 * math.prod(context.shape)
+
+    @property
+    def _start(self) -> int:
+        return self.context.about.get("start", 0)
+
+    @property
+    def _shard_size(self) -> int:
+        """Asked for late: a recipe gets its own once it has a format."""
+        return self.context.about.get("shard_size", self.default_shard_size)
+
+    def file_names(self, shard):
+        return [f"{_ARRAY}/c.{(shard.first - self._start) // self._shard_size}.0.0"]
+
+    @cached_property
+    def _words(self) -> dict:
+        """The attributes of the group."""
+        context = self.context
+        words = {**provenance(context), "unit": context.about.get("unit", "microvolt")}
+        if "synthetic" in words:  # of a finished dataset as its manifest has it, so that the index stays what it was
+            words["synthetic"] = context.about.get("synthetic", words["synthetic"])
+        return words | {"lead_names": list(context.lead_names), "sampling_rate_hz": context.sampling_rate_hz}
+
+    @property
+    def encoder(self):
+        """A digest of the attributes."""
+        return {"words": words_digest(self._words)}
+
+    def index_files(self, plan):
+        array = self._array(plan)
+        within = {"kind": "inline", "must_understand": False, "metadata": {_ARRAY: array}}
+        group = {"zarr_format": 3, "node_type": "group", "attributes": {**self._words, "start": plan.start}}
+        yield f"{_ARRAY}/{_META}", [_json(array)]
+        yield _META, [_json({**group, "consolidated_metadata": within})]
+
+    def _array(self, plan) -> dict:
+        """The description of ``signal_uv``."""
+        shards = {
+            "chunk_shape": [1, *self.context.shape],
+            "codecs": [_LITTLE],
+            "index_codecs": [_LITTLE, {"name": "crc32c"}],
+            "index_location": "end",
+        }
+        about = ("unit", "lead_names", "sampling_rate_hz")
+        return {
+            "zarr_format": 3,
+            "node_type": "array",
+            "shape": [plan.count, *self.context.shape],
+            "data_type": "int16",
+            "chunk_grid": {
+                "name": "regular",
+                "configuration": {"chunk_shape": [plan.shard_size, *self.context.shape]},
+            },
+            "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},
+            "fill_value": 0,
+            "codecs": [{"name": "sharding_indexed", "configuration": shards}],
+            "attributes": {name: self._words[name] for name in about},
+            "dimension_names": ["sample", "lead", "time"],
+            "storage_transformers": [],
+        }
+
+    def encode(self, samples, first=0):
+        return [np.ascontiguousarray(samples, "<i2")]
+
+    def join(self, shard, parts):
+        yield from super().join(shard, parts)
+        yield _places(shard.count, self._shard_size, self._size)
+
+    def decode(self, files, shard):
+        file = self._checked(next(iter(files)), shard)
+        for _ in range(shard.count):
+            yield self._sample(file)
+        if file.read() != _places(shard.count, self._shard_size, self._size):
+            raise ValueError("says that its chunks lie elsewhere")
+
+    def decode_one(self, files, shard, position):
+        file = self._checked(next(iter(files)), shard)
+        file.seek(position * self._size)
+        return self._sample(file)
+
+    def _checked(self, file, shard):
+        """The shard's file at its begin. Raises ValueError if it has another size than was written."""
+        size = file.seek(0, os.SEEK_END)
+        written = shard.count * self._size + 16 * self._shard_size + 4
+        if size != written:
+            raise ValueError(f"has {size} bytes, {written} were written")
+        file.seek(0)
+        return file
+
+    def _sample(self, file) -> np.ndarray:
+        return np.frombuffer(read_exactly(file, self._size, "shard"), "<i2").reshape(self.context.shape)
+
+
+def _json(about: dict) -> bytes:
+    return (json.dumps(about, indent=1) + "\n").encode()
+
+
+@lru_cache(maxsize=4)  # of full shards, and of the last
+def _places(count: int, of: int, size: int) -> bytes:
+    """The index at a shard's end: begin and size of each of ``of`` chunks, ``count`` of which are there; CRC-32C."""
+    places = np.full((of, 2), _ABSENT, "<u8")
+    places[:count, 0], places[:count, 1] = np.arange(count, dtype="<u8") * np.uint64(size), size
+    data = places.tobytes()
+    return data + _crc32c(data).to_bytes(4, "little")
+
+
+def _crc32c(data: bytes) -> int:
+    """Castagnoli's CRC (RFC 3720, appendix B.4)."""
+    table = []
+    for value in range(256):
+        for _ in range(8):
+            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)  # noqa: PLW2901
+        table.append(value)
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = table[(crc ^ byte) & 255] ^ crc >> 8
+    return crc ^ 0xFFFFFFFF
