@@ -22,6 +22,11 @@ def folder() -> str:
     return os.path.join(base, "dsb_fast")
 
 
+def exported(name: str) -> str:
+    """Path of the exported file of a registered model that the C library opens by name (docs/embedding.md)."""
+    return os.path.join(folder(), "exported", f"{name}.onnx")
+
+
 def _exporter_digest() -> bytes:
     """Digest of the exporter's source: another exporter never gets this one's graphs."""
     from . import export

@@ -60,7 +60,7 @@ def test_the_tiny_model_is_pythons(model, tiny):
 
 @pytest.mark.parametrize(
     ("path", "word"),
-    [("nowhere.onnx", "No such file"), ("cardiovascular.ecg", "dsb-fast export"),
+    [("nowhere.onnx", "No such file"), ("some.model", "dsb-fast export some.model --cached"),
      (".", "no regular file"), ("", "No such")],
 )  # fmt: skip
 def test_paths_that_are_no_files(tmp_path, monkeypatch, path, word):

@@ -77,6 +77,22 @@ def test_the_published_ecgs(generator, tmp_path, flavour):
         assert info["licence"] == "MIT" and info["unit"] == "microvolt" and info["sampling_rate_hz"] == 500
 
 
+def test_a_registered_model_by_its_name(generator, command, one_line, tmp_path, monkeypatch):
+    monkeypatch.setenv("DSB_CACHE_DIR", str(tmp_path / "cache"))  # os.environ is the C library's environment
+    with pytest.raises(Failed, match=r"export cardiovascular\.ecg --cached"):
+        open_model("cardiovascular.ecg")
+    command("export", "cardiovascular.ecg", "--cached", check=0)
+    with open_model("cardiovascular.ecg") as model:
+        assert model.info()["flavour"] == "fused"
+        assert np.array_equal(model.generate(3, seed=1), generator.sample(3, seed=1))
+    exported = tmp_path / "cache/exported"
+    (exported / "cardiovascular.ecg.onnx").rename(exported / "digestive.gitract.onnx")
+    with pytest.raises(Failed, match=r"graph of 'cardiovascular\.ecg'"):
+        open_model("digestive.gitract")
+    assert "no registered model" in one_line(command("export", "some.pt", "--cached"), 2)
+    assert "-o" in command("export", "cardiovascular.ecg").stderr
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     name=st.sampled_from(NAMES),

@@ -50,6 +50,18 @@ def test_samples_are_pythons(exported, name, flavour, noise):
             assert np.array_equal(model.generate(2, label=label, has_label=1), generator.sample(2, label=label))
 
 
+def test_float16(tmp_path, data):
+    path, file = tmp_path / "half.onnx", data / "nvlabs/ada64_cond_resnet.pkl"
+    nv_samples.generator(file).model.export(path, precision="fp16")
+    generator = dsb_fast.load(path, device="cpu", precision="fp16")
+    with open_model(path) as model, open_model(path, precision="fp16"):
+        assert model.info()["grade"] == generator.info["grade"] == "near"
+        assert np.array_equal(model.generate(5), generator.sample(5))
+    with pytest.raises(Failed, match="exported in fp16") as raised:
+        open_model(path, precision="fp32")
+    assert raised.value.status == UNSUPPORTED
+
+
 def test_what_a_file_does_not_have(exported):
     conditional = open_model(exported("nvlabs/ada64_cond_resnet.pkl", "fused", "none"))
     plain = open_model(exported("nvlabs/ada32_uncond_skip.pkl", "fused", "random"))

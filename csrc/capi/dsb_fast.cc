@@ -107,10 +107,7 @@ dsb::capi::OpenOptions checked(const dsb_open_options* given) {
   const dsb_open_options& options = given ? *given : defaults;
   dsb::capi::OpenOptions out;
   out.device = dsb::capi::Device::named(text_or_nothing(options.provider));
-  const std::string precision = text_or_nothing(options.precision);
-  if (!precision.empty() && precision != "fp32")
-    throw Failure(DSB_ERROR_UNSUPPORTED,
-                  "precision: '" + dsb::capi::shortened(precision) + "'; exported files run in fp32");
+  out.precision = text_or_nothing(options.precision);
   if (options.threads < 0 || options.threads > kMaxThreads || options.reserved)
     throw Failure(DSB_ERROR_ARGUMENT, "threads: " + std::to_string(options.threads) + "; it must be from 0 to " +
                                           std::to_string(kMaxThreads) + ", and reserved 0");

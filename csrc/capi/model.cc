@@ -7,13 +7,28 @@
 
 namespace dsb {
 namespace capi {
+namespace {
+
+std::string precision_of(const ModelFile& file) {
+  const Json* said = file.card.find("precision");
+  const std::string out = said ? said->text : "fp32";
+  if (out != "fp32" && out != "fp16")
+    throw Failure(DSB_ERROR_FILE, file.path + ": model card: precision must be fp32 or fp16");
+  return out;
+}
+
+}  // namespace
 
 Model::Model(ModelFile file, const OpenOptions& options, const Runtime& runtime)
     : file_(std::move(file)), threads_(options.threads) {
   const Json* title = file_.card.find("title");
   facts_.title = title ? title->text : "";
+  const std::string own = precision_of(file_);
+  if (!options.precision.empty() && options.precision != own)
+    throw Failure(DSB_ERROR_UNSUPPORTED,
+                  "precision: '" + shortened(options.precision) + "'; " + file_.path + " was exported in " + own);
   const bool fused = file_.property("flavour") == "fused";
-  facts_.grade = !options.device.is_cpu() ? "near" : fused ? "exact" : "repeatable";
+  facts_.grade = !options.device.is_cpu() || own != "fp32" ? "near" : fused ? "exact" : "repeatable";
   facts_.backend = "onnxruntime-" + options.device.provider;
   facts_.variant = kernels().name;
   facts_.onnxruntime_version = runtime.version;
@@ -24,10 +39,10 @@ void Model::refuse_card(const std::string& why) const {
   throw Failure(DSB_ERROR_FILE, file_.path + ": model card: " + why);
 }
 
-std::unique_ptr<Model> open_model(const std::string& path, const OpenOptions& options) {
-  ModelFile file = read_model_file(path);
+std::unique_ptr<Model> open_model(const std::string& asked, const OpenOptions& options) {
+  ModelFile file = read_model_file(asked);
   if (!options.device.is_cpu() && file.property("flavour") == "fused")
-    throw Failure(DSB_ERROR_DEVICE, path + ": provider " + options.device.provider +
+    throw Failure(DSB_ERROR_DEVICE, file.path + ": provider " + options.device.provider +
                                         " can't run a fused graph; export the portable flavour");
   const Runtime& found = runtime(options.onnxruntime_library);
   const Json* scale = file.card.find("scale");  // of signals; images have none

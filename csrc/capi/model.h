@@ -16,6 +16,7 @@ namespace capi {
 
 struct OpenOptions {
   Device device;
+  std::string precision;  // "": the file's own
   std::string onnxruntime_library;
   int threads = 1;
 };
@@ -60,7 +61,7 @@ class Model {
   int threads_;
 };
 
-std::unique_ptr<Model> open_model(const std::string& path, const OpenOptions& options);
+std::unique_ptr<Model> open_model(const std::string& asked, const OpenOptions& options);
 
 std::unique_ptr<Model> open_ecg(ModelFile file, const OpenOptions& options, const Runtime& runtime);
 std::unique_ptr<Model> open_image(ModelFile file, const OpenOptions& options, const Runtime& runtime);

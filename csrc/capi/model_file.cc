@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <string_view>
 #include <utility>
@@ -54,18 +55,39 @@ class Descriptor {
   int number_;
 };
 
+// Whether this is no file but what may be a registered model: "cardiovascular.ecg".
+bool is_name(const std::string& asked) {
+  constexpr const char* kLetters = "abcdefghijklmnopqrstuvwxyz0123456789_-.";
+  const size_t dot = asked.find('.');
+  const bool onnx = asked.size() > 5 && asked.compare(asked.size() - 5, 5, ".onnx") == 0;
+  return dot != std::string::npos && dot != 0 && dot + 1 < asked.size() && !onnx &&
+         asked.find_first_not_of(kLetters) == std::string::npos && access(asked.c_str(), F_OK) != 0;
+}
+
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value ? value : "";
+}
+
+// Where `dsb-fast export NAME --cached` puts a model: as dsb_fast/_cache.py has it.
+std::string exported(const std::string& name) {
+  std::string folder = variable("DSB_CACHE_DIR");
+  if (folder.empty()) {
+    const std::string base = variable("XDG_CACHE_HOME");
+    folder = (base.empty() ? variable("HOME") + "/.cache" : base) + "/dsb_fast";
+  }
+  const std::string path = folder + "/exported/" + name + ".onnx";
+  if (access(path.c_str(), F_OK) != 0)
+    throw Failure(DSB_ERROR_FILE, name + ": No such file, and no model of that name in the cache (" + path +
+                                      "); dsb-fast export " + name + " --cached puts it there");
+  return path;
+}
+
 std::string read_file(const std::string& path) {
   const auto refuse = [&path](const std::string& why) { throw Failure(DSB_ERROR_FILE, path + ": " + why); };
   const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // a pipe is refused, not waited for
   struct stat facts;
-  if (file.number() < 0 || fstat(file.number(), &facts) != 0) {
-    const int error = errno;
-    const bool is_name = error == ENOENT && path.find('/') == std::string::npos &&
-                         (path.size() < 5 || path.compare(path.size() - 5, 5, ".onnx") != 0);
-    refuse(
-        std::string(std::strerror(error)) +
-        (is_name ? "; files are opened here, no registered names: dsb-fast export MODEL -o FILE.onnx writes one" : ""));
-  }
+  if (file.number() < 0 || fstat(file.number(), &facts) != 0) refuse(std::strerror(errno));
   if (!S_ISREG(facts.st_mode)) refuse("it is no regular file");
   if (facts.st_size > kMaxBytes) refuse("it is larger than an ONNX file can be");
   std::string bytes(static_cast<size_t>(facts.st_size), '\0');
@@ -199,7 +221,9 @@ const std::string& ModelFile::property(const std::string& name) const {
   return found == properties.end() ? nothing : found->second;
 }
 
-ModelFile read_model_file(const std::string& path) {
+ModelFile read_model_file(const std::string& asked) {
+  const bool by_name = is_name(asked);
+  const std::string path = by_name ? exported(asked) : asked;
   ModelFile file;
   file.path = path;
   file.bytes = read_file(path);
@@ -208,6 +232,8 @@ ModelFile read_model_file(const std::string& path) {
   if (!walk.problem.empty()) throw Failure(DSB_ERROR_FILE, path + ": " + walk.problem);
   file.properties = std::move(walk.properties);
   check_properties(file, walk.digest);
+  if (by_name && file.property("model") != asked)
+    throw Failure(DSB_ERROR_FILE, path + ": it is a graph of '" + shortened(file.property("model")) + "'");
   file.is_fused_ecg = is_fused_ecg(walk.nodes);
   auto card = parse_json(file.property("card"));
   if (!card || card->kind != Json::Kind::object)

@@ -23,7 +23,8 @@ struct ModelFile {
 // Throws Failure unless the file is one that dsb_fast exported, whole: metadata and model card are there, the graph has
 // the digest that they name, all its weights are inside, and no node carries graphs or tensors of its own. Sizes are
 // not weighed against each other as dsb_fast.load does; that is for files of strangers.
-ModelFile read_model_file(const std::string& path);
+// `asked` is a path, or the name of a registered model that was exported into the cache.
+ModelFile read_model_file(const std::string& asked);
 
 }  // namespace capi
 }  // namespace dsb

@@ -63,7 +63,7 @@ typedef struct dsb_cancellation dsb_cancellation;
 typedef struct dsb_open_options {
   size_t size;
   const char* provider;            /* "cpu", "cuda", "cuda:1" */
-  const char* precision;           /* "fp32" */
+  const char* precision;           /* the file's own; "fp32", "fp16": refused if it is another */
   const char* onnxruntime_library; /* file or folder; null: looked for, see docs/embedding.md */
   int32_t threads;                 /* batches that one call makes at once; 0: one for every core of this process */
   int32_t reserved;                /* 0 */
@@ -161,7 +161,10 @@ DSB_API const char* dsb_status_name(dsb_status status);
 /* Text of the calling thread's last failure, "" before the first; valid until its next call. */
 DSB_API const char* dsb_last_error(void);
 
-/* Opens a file that `dsb-fast export` wrote. `options` may be null. *model is null unless all went well. */
+/*
+ * Opens a file that `dsb-fast export` wrote, or, by its name, a registered model that `dsb-fast export NAME --cached`
+ * put into the cache. `options` may be null. *model is null unless all went well.
+ */
 DSB_API dsb_status dsb_model_open(const char* path, const dsb_open_options* options, dsb_model** model);
 
 /* Null is allowed. No other call on the model may be under way. */

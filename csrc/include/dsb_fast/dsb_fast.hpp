@@ -96,7 +96,7 @@ class Cancellation {
 // dsb_open_options.
 struct Options {
   std::string provider = "cpu";
-  std::string precision = "fp32";
+  std::string precision;
   std::string onnxruntime_library;
   std::int32_t threads = 0;
 };
@@ -135,7 +135,7 @@ class Model {
   explicit Model(const std::string& path, const Options& options = {}) {
     dsb_open_options given = DSB_OPEN_OPTIONS_INIT;
     given.provider = options.provider.c_str();
-    given.precision = options.precision.c_str();
+    given.precision = options.precision.empty() ? nullptr : options.precision.c_str();
     given.onnxruntime_library = options.onnxruntime_library.empty() ? nullptr : options.onnxruntime_library.c_str();
     given.threads = options.threads;
     dsb_model* made = nullptr;
