@@ -1,4 +1,4 @@
-"""Build of the compiled extension through CMake; everything else is in pyproject.toml.
+"""Build of the compiled extension and the C library through CMake; everything else is in pyproject.toml.
 
 ``DSB_NATIVE=0`` leaves the extension out: the package then needs numba, which makes the same bits more slowly.
 ``DSB_CMAKE_ARGS`` is handed to CMake, for example ``-DDSB_SANITIZE=address``.
@@ -26,8 +26,9 @@ class CMakeBuild(build_ext):
 
         target = Path(self.get_ext_fullpath(ext.name)).resolve().parent
         build = Path(self.build_temp).resolve()
-        library = target / "libdsb_fast_ort.so"
+        library, prefix = target / "libdsb_fast_ort.so", target / "_c"
         library.unlink(missing_ok=True)  # an earlier build's; this one may have no headers for it
+        shutil.rmtree(prefix, ignore_errors=True)
         shutil.rmtree(build, ignore_errors=True)  # a cache that names another build environment fails in odd ways
         build.mkdir(parents=True)
         configure = [
@@ -38,13 +39,25 @@ class CMakeBuild(build_ext):
             f"-DPython_EXECUTABLE={sys.executable}",
             f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
             f"-DDSB_PYTHON_OUTPUT={target}",
+            *(f"-DCMAKE_INSTALL_{name}DIR={name.lower()}" for name in ("BIN", "LIB")),
+            "-DCMAKE_INSTALL_INCLUDEDIR=include",
+            "-DDSB_STATIC=ON",
             *(["-GNinja"] if shutil.which("ninja") else []),
             *shlex.split(os.environ.get("DSB_CMAKE_ARGS", "")),
         ]
         subprocess.run(configure, check=True)
         subprocess.run(["cmake", "--build", str(build), "--parallel", str(os.cpu_count() or 1)], check=True)
-        if self.editable_mode and library.is_file():
-            shutil.copy2(library, ROOT / "dsb_fast")
+        if library.is_file():  # and with it the C library
+            subprocess.run(["cmake", "--install", str(build), "--prefix", str(prefix)], check=True)
+            link = prefix / "lib/libdsb_fast.so"  # a wheel has no symbolic links
+            name = os.readlink(link)
+            link.unlink()
+            link.write_text(f"INPUT({name})\n")
+        if self.editable_mode:
+            shutil.rmtree(ROOT / "dsb_fast/_c", ignore_errors=True)
+            if library.is_file():
+                shutil.copy2(library, ROOT / "dsb_fast")
+                shutil.copytree(prefix, ROOT / "dsb_fast/_c")
 
 
 def build_tools():

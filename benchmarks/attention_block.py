@@ -62,12 +62,15 @@ class AttentionBlock:
         onnx.checker.check_model(built)
         return built.SerializeToString()
 
-    def fused(self) -> bytes:
+    def fused(self, products: str = "float32") -> bytes:
         """The operators Attention and FeedForward."""
-        return self._model(
-            lucid_graph.DOMAIN,
-            lambda graph: lucid_graph.attention(lucid_graph.FusedPart(graph, self._tensors).part(_NAME), "x"),
-        )
+
+        def add(graph: lucid_builder.Graph) -> None:
+            lucid_graph.attention(lucid_graph.FusedPart(graph, self._tensors).part(_NAME), "x")
+            for node in graph.nodes:
+                node.attribute.append(onnx.helper.make_attribute("products", products))
+
+        return self._model(lucid_graph.DOMAIN, add)
 
     forms = ("",)  # of the portable graph
 

@@ -46,13 +46,15 @@ class DsbFast:
 
 
 class OnnxRuntime:
-    """``calls`` threads that each run whole batches, and ``intra_op`` threads inside a call."""
+    """``calls`` threads that run whole batches, ``intra_op`` threads inside a call; operators of ``library``."""
 
-    def __init__(self, graph: bytes, calls: int, intra_op: int, batch: int):
+    def __init__(self, graph: bytes, calls: int, intra_op: int, batch: int, library: str | None = None):
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = intra_op, 1
+        if library:
+            options.register_custom_ops_library(library)
         self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         self._calls, self._batch = calls, batch
         self.setting = f"{calls} x intra_op={intra_op}, batch {batch}"

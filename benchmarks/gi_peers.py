@@ -17,6 +17,8 @@ BATCHES = (1, 8)
 class Inputs:
     """The network's inputs by number, of seed 0, drawn on the calling thread."""
 
+    levels = (255.0, 0.5)  # scale and offset of grey levels
+
     def __init__(self, latent_dim: int, image_size: int):
         self.latent_dim, self.plane = latent_dim, (image_size, image_size)
 
@@ -39,9 +41,9 @@ def parts(inputs: dict[str, np.ndarray], batch: int) -> list[dict[str, np.ndarra
     return [{name: a[k : k + batch] if a.ndim else a for name, a in inputs.items()} for k in firsts]
 
 
-def grey_levels(image: np.ndarray) -> np.ndarray:
+def grey_levels(image: np.ndarray, levels: tuple[float, float]) -> np.ndarray:
     """uint8 [N, H, W, C] of float32 [N, C, H, W], on the calling thread."""
-    return _kernels.grey_levels(np.ascontiguousarray(image), 255.0, 0.5)
+    return _kernels.grey_levels(np.ascontiguousarray(image), *levels)
 
 
 class DsbFast:
@@ -63,22 +65,22 @@ class DsbFast:
 class OnnxRuntime(ecg_peers.OnnxRuntime):
     """``calls`` threads that each run whole batches, and ``intra_op`` threads inside a call."""
 
-    def __init__(self, graph: bytes, inputs: Inputs, calls: int, intra_op: int, batch: int):
-        super().__init__(graph, calls, intra_op, batch)
+    def __init__(self, graph: bytes, inputs: Inputs, calls: int, intra_op: int, batch: int, library: str | None = None):
+        super().__init__(graph, calls, intra_op, batch, library)
         self._inputs = inputs
 
     def image(self, inputs):
         return np.concatenate([self._session.run(None, part)[0] for part in parts(inputs, self._batch)])
 
     def _one(self, first):
-        grey_levels(self._session.run(None, self._inputs.draw(first, self._batch))[0])
+        grey_levels(self._session.run(None, self._inputs.draw(first, self._batch))[0], self._inputs.levels)
 
 
-def onnx_runtime(graph: bytes, inputs: Inputs) -> list[OnnxRuntime]:
+def onnx_runtime(graph: bytes, inputs: Inputs, library: str | None = None) -> list[OnnxRuntime]:
     """One session over all cores or a single-threaded call a core, at every batch size."""
     cores = ecg_peers.cores()
     shares = dict.fromkeys([(1, cores), (cores, 1)])
-    return [OnnxRuntime(graph, inputs, *share, batch) for share in shares for batch in BATCHES]
+    return [OnnxRuntime(graph, inputs, *share, batch, library) for share in shares for batch in BATCHES]
 
 
 class OpenVino:
@@ -119,7 +121,7 @@ class OpenVino:
     def run(self, count):
         made: list[int] = []
         batches = (self._inputs.draw(first, self._batch) for first in range(0, count, self._batch))
-        self._each(batches, lambda _, images: made.append(len(grey_levels(images))))
+        self._each(batches, lambda _, images: made.append(len(grey_levels(images, self._inputs.levels))))
         if sum(made) != count:
             raise RuntimeError(f"OpenVINO finished {sum(made)} of {count} samples")
 

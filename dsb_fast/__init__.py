@@ -2,6 +2,7 @@
 
 from . import leads, random
 from ._api import devices, load, models
+from ._embedding import get_cmake_dir, get_include, get_library
 from ._errors import (
     CheckpointError,
     DatasetError,
@@ -31,6 +32,9 @@ __all__ = [
     "VerificationError",
     "__version__",
     "devices",
+    "get_cmake_dir",
+    "get_include",
+    "get_library",
     "leads",
     "load",
     "models",

@@ -12,7 +12,7 @@ from ._errors import CheckpointError
 
 
 @contextlib.contextmanager
-def _open_regular(path: str | os.PathLike):
+def open_regular(path: str | os.PathLike):
     """A regular file for reading. Raises CheckpointError for a folder, a pipe, or a file that can't be read."""
     path = os.fspath(path)
     try:
@@ -26,14 +26,14 @@ def _open_regular(path: str | os.PathLike):
 
 def read_regular(path: str | os.PathLike) -> bytes:
     """The bytes of a regular file. Raises CheckpointError."""
-    with _open_regular(path) as file:
+    with open_regular(path) as file:
         return file.read()
 
 
 def sha256_of(path: str | os.PathLike) -> str:
     """SHA-256 of a regular file, through one small buffer. Raises CheckpointError."""
     digest, buffer = hashlib.sha256(), memoryview(bytearray(1 << 18))
-    with _open_regular(path) as file:
+    with open_regular(path) as file:
         while size := file.readinto(buffer):
             digest.update(buffer[:size])
     return digest.hexdigest()

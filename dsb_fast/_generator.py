@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from . import _backends, _kernels
+from . import _backends, _kernels, _numpy_seeds
 from ._errors import DeviceError, InputError, ModelError
 from ._models import acceptance
 from ._parallel import ordered
@@ -70,9 +70,10 @@ class Generator:
         """Samples ``start`` to ``start + count - 1`` of ``seed``.
 
         ECG: int16 ``[count, 8, time]`` in microvolts, leads I, II, V1..V6; option ``leads=12`` gives the twelve of
-        :func:`dsb_fast.leads.derive_12`. Images: uint8 ``[count, height, width, 3 or 4]`` grey levels; options
-        ``truncation`` (toward the mean style; 1 is none), ``mixing`` (half of the blocks styled by a second latent).
-        Raises InputError for a number out of range or an option the model lacks.
+        :func:`dsb_fast.leads.derive_12`. Images: uint8 ``[count, height, width, channels]`` grey levels; options
+        ``truncation`` (toward the mean style; 1 is none), ``mixing`` (half of the styles of a second latent); of
+        NVIDIA's and rosinality's networks also ``truncation_cutoff``, ``label``, ``noise`` and ``numpy_seed``
+        (docs/images.md). Raises InputError for a number out of range or an option the model lacks.
 
         >>> import dsb_fast
         >>> dsb_fast.load("cardiovascular.ecg").sample(2, seed=7).shape
@@ -80,6 +81,7 @@ class Generator:
         """
         seed, start, count = check_range(seed, start, count)
         chosen = self.model.options(**options)
+        _numpy_seeds.check(chosen, seed, start, count)
         out = np.empty((count, *self.model.sample_shape(chosen)), self.model.dtype)
         done = 0
         for batch in self.batches(seed, start, count, chosen):
@@ -107,6 +109,7 @@ class Generator:
         size = None if batch_size is None else whole_number("batch_size", batch_size, 1)
         ahead = None if prefetch is None else whole_number("prefetch", prefetch, 0)
         chosen = self.model.options(**options)
+        _numpy_seeds.check(chosen, seed, start, count)
         share = max(1, -(-count // self.backend.parallel))
         size = min(size or min(self.batch_size, share), max(1, count))
         batches = ((first, min(size, start + count - first)) for first in range(start, start + count, size))
@@ -129,26 +132,31 @@ class Generator:
         """The raw network: named float32 arrays in, named float32 arrays out.
 
         ECG: ``run(noise=...)["signal"]``, noise ``[N, 8, time]`` in [-1, 1), signal ``[N, 8, time]`` in (-1, 1); any
-        time that is a multiple of 2500. StyleGAN2: ``run(z=..., noise=..., truncation_psi=1)["image"]``, z ``[N, D]``,
-        noise ``[N, S, S]`` (row, column), image ``[N, 3 or 4, S, S]``, black 0, white 1, not clamped. Raises InputError
-        that names an input of the wrong shape.
+        time that is a multiple of 2500. stylegan2-pytorch: ``run(z=..., noise=..., truncation_psi=1)["image"]``, z
+        ``[N, D]``, noise ``[N, S, S]`` (row, column), image ``[N, 3 or 4, S, S]``, black 0, white 1, not clamped.
+        NVIDIA's and rosinality's: ``label`` ``[N, classes]`` of a conditional network, ``noise_0``, ``noise_1``, ...
+        ``[N, 1, h, h]`` or, left out, the file's own; black -1, white 1. Raises InputError that names an input of the
+        wrong shape.
         """
         arrays = self.model.check_run_inputs(inputs)
         return self.backend_of(self.model.key_of(arrays)).run(arrays)
 
     def mapping(self, z, label=None) -> np.ndarray:
-        """StyleGAN2's mapping network: styles float32 ``[N, blocks, D]`` of latents ``z`` ``[N, D]``, not truncated.
+        """StyleGAN2's mapping network: styles float32 ``[N, rows, D]`` of latents ``z`` ``[N, D]``, not truncated.
 
-        Every block has the same style until somebody mixes them. Raises InputError for a ``z`` of another shape, and
-        ModelError for a model that has no such network.
+        All rows (one a block; of NVIDIA's and rosinality's networks one a layer) are alike until somebody mixes them.
+        ``label`` of a conditional network: a class, a list of numbers, or one a latent, ``[N, classes]``. Raises
+        InputError for a ``z`` of another shape, and ModelError for a model that has no such network.
         """
         return self._image_model("mapping").mapping(self.backend_of, z, label)
 
     def synthesis(self, w, noise=None) -> np.ndarray:
-        """StyleGAN2's generator: image float32 ``[N, 3 or 4, S, S]``, not clamped, of styles ``w`` ``[N, blocks, D]``.
+        """StyleGAN2's generator: image float32 ``[N, channels, S, S]``, not clamped, of styles ``w`` ``[N, rows, D]``.
 
-        ``noise`` float32 ``[N, S, S]``, row and column as the package stylegan2-pytorch has them. Raises InputError for
-        an input of another shape or no noise, and ModelError for a model that has no such network.
+        ``noise`` of stylegan2-pytorch: float32 ``[N, S, S]``, row and column as the package has them. Of NVIDIA's and
+        rosinality's: a list of planes ``[N, 1, h, h]`` in forward order, "const" (None), the stored ones, or "none".
+        Raises InputError for an input of another shape or noise that is not there, and ModelError for a model that has
+        no such network.
         """
         return self._image_model("synthesis").synthesis(self.backend_of, w, noise)
 

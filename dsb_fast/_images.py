@@ -10,8 +10,8 @@ import numpy as np
 from ._errors import InputError, MissingDependencyError
 from ._synthetic import Mark
 
-MODES = {3: "RGB", 4: "RGBA"}
-_CHANNELS = ("red", "green", "blue", "alpha")
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+_CHANNELS = {1: ["grey"], 3: ["red", "green", "blue"], 4: ["red", "green", "blue", "alpha"]}
 JPEG_QUALITY, PNG_LEVEL = 95, 1
 _LARGEST_SIDE = {"png": 65535, "jpg": 65500, "webp": 16383}
 _LARGEST_AREA = 89_478_485  # what Pillow reads without taking it for a decompression bomb
@@ -19,13 +19,16 @@ _LARGEST_AREA = 89_478_485  # what Pillow reads without taking it for a decompre
 
 def recipe_entries(channels: int) -> dict:
     """What a dataset's recipe says of images beside what it says of every sample."""
-    return {"unit": "grey level", "channels": list(_CHANNELS[:channels])}
+    names = _CHANNELS.get(channels) or [f"channel_{k}" for k in range(channels)]
+    return {"unit": "grey level", "channels": list(names)}
 
 
 def check_size(format: str, shape: tuple[int, ...]) -> None:
     """Raises InputError unless images [H, W, C] can be written as ``format``."""
     if len(shape) != 3 or shape[2] not in MODES or min(shape) < 1:
-        raise InputError(f"format {format}: samples are {list(shape)}, an image is [height, width, 3 or 4]")
+        raise InputError(
+            f"format {format}: samples are {list(shape)}, an image is [height, width, 1, 3 or 4]; npy holds any"
+        )
     if format == "jpg" and shape[2] == 4:
         raise InputError("format jpg: the images are transparent and JPEG is not; png and webp are")
     if max(shape[:2]) > _LARGEST_SIDE[format] or shape[0] * shape[1] > _LARGEST_AREA:
@@ -43,7 +46,7 @@ def encode(
     level: int = PNG_LEVEL,
     subsampling: str = "4:4:4",
 ) -> bytes:
-    """The file of an image, uint8 [H, W, 3|4] (red, green, blue, alpha that is not premultiplied).
+    """The file of an image, uint8 [H, W, 1|3|4] (grey; or red, green, blue, and alpha that is not premultiplied).
 
     ``format`` "png", "jpg" or "webp". ``mark`` says in the file that it is synthetic; None only if the user asked for
     that. ``first`` and ``count``: the numbers of the samples shown, for the mark. ``quality`` 1 to 100: JPEG (95 if
@@ -57,7 +60,7 @@ def encode(
 
 
 def picture_of(image: np.ndarray):
-    """A Pillow image of uint8 [H, W, 3|4]. Raises InputError for another type."""
+    """A Pillow image of uint8 [H, W, 1|3|4]. Raises InputError for another type."""
     from PIL import Image
 
     if image.dtype != np.uint8:
@@ -81,11 +84,13 @@ def _png(picture, mark, numbers, _quality, level, _subsampling) -> bytes:
 def _jpg(picture, mark, numbers, quality, _level, subsampling) -> bytes:
     packet = {"xmp": mark.xmp(*numbers)} if mark else {}
     quality = JPEG_QUALITY if quality is None else quality
-    return saved(picture, "JPEG", quality=quality, subsampling=subsampling, **packet)
+    colours = {} if picture.mode == "L" else {"subsampling": subsampling}
+    return saved(picture, "JPEG", quality=quality, **colours, **packet)
 
 
 def _webp(picture, mark, numbers, quality, _level, _subsampling) -> bytes:
     packet = {"xmp": mark.xmp(*numbers)} if mark else {}
+    picture = picture.convert("RGB") if picture.mode == "L" else picture  # WebP has no grey
     if quality is None:  # exact keeps the colours below full transparency; more effort than 1 costs more than it saves
         return saved(picture, "WEBP", lossless=True, exact=True, quality=20, method=1, **packet)
     return saved(picture, "WEBP", quality=quality, exact=True, method=2, **packet)
@@ -109,10 +114,11 @@ def decode(data: bytes, format: str, shape: tuple[int, ...]) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(data), formats=[_NAMES[format]]) as picture:
             height, width, channels = shape
-            if (picture.size, picture.mode) != ((width, height), MODES[channels]):  # before pixels take memory
+            mode = "RGB" if (format, channels) == ("webp", 1) else MODES[channels]
+            if (picture.size, picture.mode) != ((width, height), mode):  # before pixels take memory
                 size = " x ".join(map(str, picture.size))
-                raise ValueError(f"is {size} pixels {picture.mode}, not {width} x {height} {MODES[channels]}")
-            return np.asarray(picture)
+                raise ValueError(f"is {size} pixels {picture.mode}, not {width} x {height} {mode}")
+            return np.asarray(picture).reshape(height, width, -1)[:, :, :channels]
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(str(error) or type(error).__name__) from None
 
@@ -140,9 +146,11 @@ def encoder_versions(format: str) -> dict[str, str]:
 
 
 def on_white(frame: np.ndarray) -> np.ndarray:
-    """uint8 [H, W, 3] of [H, W, 3|4]: transparent values mixed with white, rounded."""
+    """uint8 [H, W, 3] of [H, W, 1|3|4]: grey three times, transparent values mixed with white, rounded."""
     if frame.shape[2] == 3:
         return frame
+    if frame.shape[2] == 1:
+        return np.repeat(frame, 3, axis=2)
     alpha = frame[:, :, 3:].astype(np.uint16)
     mixed = frame[:, :, :3] * alpha + 255 * (255 - alpha)
     return ((mixed + 127) // 255).astype(np.uint8)

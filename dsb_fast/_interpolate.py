@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import _animation, _images, _latents, random
+from . import _animation, _images, _latents, _numpy_seeds, random
 from ._errors import InputError
 from ._files import write_atomically
 from ._parallel import ordered
@@ -26,7 +26,9 @@ class Way:
 
     ``seeds``: one for every end point, which is then the latent of sample 0 of that seed; without, the end points are
     numbers 0 to ``points - 1`` of ``seed`` in stream 2. The noise map is sample 0's of ``seed`` in every frame, so that
-    nothing moves but the latent. ``truncation`` None is the model's own.
+    nothing moves but the latent. ``truncation``, ``truncation_cutoff``, ``label`` and ``noise`` None are the model's
+    own; a random label is sample 0's of ``seed``. With ``numpy_seed`` the latents are numpy's: of ``seeds``, or of
+    ``seed`` and the numbers after it.
     """
 
     seed: int = 0
@@ -37,6 +39,17 @@ class Way:
     method: str = "slerp"
     loop: bool = False
     truncation: float | None = None
+    truncation_cutoff: int | None = None
+    label: int | list[float] | str | None = None
+    noise: str | None = None
+    numpy_seed: bool = False
+
+    @property
+    def options(self) -> dict:
+        """Of the model, those that were given."""
+        names = ("truncation", "truncation_cutoff", "label", "noise", "numpy_seed")
+        given = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in given.items() if value is not None and value is not False}
 
 
 def frames(generator, way: Way) -> tuple[int, Iterator[np.ndarray]]:
@@ -52,19 +65,22 @@ def frames(generator, way: Way) -> tuple[int, Iterator[np.ndarray]]:
         raise InputError(f"{about.get('model')}: has no latents to go between; image networks have, given as a whole")
     if way.space not in SPACES:
         raise InputError(f"space: '{way.space}' is not known; there are {', '.join(SPACES)}")
-    options = generator.model.options(**({} if way.truncation is None else {"truncation": way.truncation}))
+    options = generator.model.options(**way.options)
     points = end_points(way, inputs["z"]["shape"][-1])
-    noise = {}
-    if "noise" in inputs:
-        noise = {"noise": random.uniform(way.seed, 0, 1, tuple(inputs["noise"]["shape"][1:]), _NOISE)}
-    network = _through_w if way.space == "w" else _through_z
-    path, make = network(generator, points, way, np.float32(options.truncation))
+    if hasattr(generator.model, "still"):
+        still, path, make = _by_model(generator, points, way, options)
+    else:
+        still = {}
+        if "noise" in inputs:
+            still = {"noise": random.uniform(way.seed, 0, 1, tuple(inputs["noise"]["shape"][1:]), _NOISE)}
+        network = _through_w if way.space == "w" else _through_z
+        path, make = network(generator, points, way, np.float32(options.truncation))
 
     size = generator.batch_size
 
     def images(at: int) -> np.ndarray:
         part = path[at : at + size]
-        repeated = {name: np.repeat(value, len(part), axis=0) for name, value in noise.items()}
+        repeated = {name: np.repeat(value, len(part), axis=0) for name, value in still.items()}
         return generator.model.outputs({"image": make(part, repeated)}, options)
 
     threads = generator.backend.parallel
@@ -83,6 +99,9 @@ def end_points(way: Way, latent_dim: int) -> np.ndarray:
     count = way.points if way.seeds is None else len(way.seeds)
     if isinstance(count, bool) or not isinstance(count, int) or not 2 <= count <= _MOST_POINTS:
         raise InputError(f"{'points' if way.seeds is None else 'seeds'}: {count}; a way needs 2 to {_MOST_POINTS}")
+    if way.numpy_seed:
+        seeds = range(way.seed, way.seed + count) if way.seeds is None else way.seeds
+        return np.concatenate([_numpy_seeds.latents(seed, 0, 1, latent_dim) for seed in seeds])
     if way.seeds is None:
         return random.normal(way.seed, 0, count, latent_dim, _END_POINTS)
     return np.concatenate([random.normal(seed, 0, 1, latent_dim, _LATENTS) for seed in way.seeds])
@@ -104,6 +123,19 @@ def _through_w(generator, points, way: Way, psi):
         return generator.synthesis(mean_style + psi * (styles - mean_style), **noise)
 
     return flat.reshape(len(flat), *w.shape[1:]), make
+
+
+def _by_model(generator, points, way: Way, options):
+    """What stays, the path, and what makes images of a part of it, for models that have noise and labels to keep."""
+    model, backend_of = generator.model, generator.backend_of
+    still = model.still(way.seed, 0, 1, options)
+    if way.space == "z":
+        path = _latents.path(points, way.steps, way.method, way.loop)
+        return still, path, lambda z, kept: model.image_of_latents(backend_of, z, kept, options)
+    w = np.concatenate([model.styles(backend_of, point[None], still) for point in points])
+    flat = _latents.path(w.reshape(len(w), -1), way.steps, way.method, way.loop)
+    path = flat.reshape(len(flat), *w.shape[1:])
+    return still, path, lambda styles, kept: model.image_of_styles(backend_of, styles, kept, options)
 
 
 def interpolate(

@@ -19,6 +19,7 @@ _KINDS = {
     "netG_state_dict": "a Pulse2Pulse generator",
     "stat_dict": "a Pulse2Pulse generator",
     "conv_1.weight": "a Pulse2Pulse generator",
+    "S.net.0.weight": "the state dict of a stylegan2-pytorch alone; save it as {'GAN': state_dict, 'version': '...'}",
     "synthesis.b4.const": "the state dict of an NVIDIA StyleGAN2 alone; give the network .pkl",
     "convs.0.conv.weight": "the state dict of a rosinality StyleGAN2 alone; save it as {'g_ema': state_dict}",
 }

@@ -32,10 +32,14 @@ class Graph:
         self.constants[name] = numpy_helper.from_array(np.asarray(values, kind, order="C"), name)
         return name
 
-    def node(self, op: str, inputs: list[str], output: str, **attributes) -> str:
-        """Adds a node; an input that is '' is left out, and so is an attribute that is None."""
+    def node(self, op: str, inputs: list[str], output: str, domain: str | None = None, **attributes) -> str:
+        """Adds a node, of the graph's domain unless one is given.
+
+        An input that is '' is left out, and so is an attribute that is None.
+        """
         given = {name: value for name, value in attributes.items() if value is not None}
-        self.nodes.append(helper.make_node(op, inputs, [output], name=output, domain=self.domain, **given))
+        domain = self.domain if domain is None else domain
+        self.nodes.append(helper.make_node(op, inputs, [output], name=output, domain=domain, **given))
         return output
 
 

@@ -32,7 +32,7 @@ def styles(mapping: Mapping[str, np.ndarray], z: np.ndarray, lr_mlp: float) -> n
     def part(first: int) -> np.ndarray:
         x = _normalised(z[first : first + _ROWS].astype(np.float64))
         for matrix, bias in zip(matrices, biases, strict=True):
-            x = _product(x, matrix)
+            x = product(x, matrix)
             x += bias
             np.maximum(x, x * _SLOPE, out=x)
         return x
@@ -56,13 +56,18 @@ def estimate(mapping: Mapping[str, np.ndarray], lr_mlp: float) -> np.ndarray:
 
 
 def _normalised(z: np.ndarray) -> np.ndarray:
-    square = np.zeros(len(z))
-    for column in z.T:
-        square += column * column
-    return z / np.maximum(np.sqrt(square), 1e-12)[:, None]
+    return z / np.maximum(np.sqrt(squares(z)), 1e-12)[:, None]
 
 
-def _product(x: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+def squares(x: np.ndarray) -> np.ndarray:
+    """The sum of the squares of each row, in order of the columns."""
+    total = np.zeros(len(x))
+    for column in x.T:
+        total += column * column
+    return total
+
+
+def product(x: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """``x @ matrix``, each sum in order of the inner index, products and sums rounded one after the other."""
     total = np.zeros((len(x), matrix.shape[1]))
     term = np.empty_like(total)

@@ -17,7 +17,7 @@ from .onnx_sizes import check_sizes
 FORMAT_VERSION = 1
 FLAVOURS = ("portable", "fused")
 _MAX_NODES = 10_000
-_STORED = (onnx.TensorProto.FLOAT, onnx.TensorProto.INT64)
+_STORED = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.INT64)
 
 
 class Exported(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import onnx
 
@@ -19,8 +19,9 @@ class Kind:
     """One kind of graph.
 
     ``inputs`` and ``outputs`` have the number of dimensions of one sample by name, None for a single number that all
-    samples share; ``operators`` the operators that a flavour is made of; ``growth`` the largest tensor and
-    ``total_growth`` all tensors together, in sizes of the largest input or output.
+    samples share, ``optional`` the inputs that not all such graphs have; ``operators`` the operators that a flavour is
+    made of; ``growth`` the largest tensor and ``total_growth`` all tensors together, in sizes of the largest input or
+    output.
     """
 
     inputs: dict[str, int | None]
@@ -29,14 +30,23 @@ class Kind:
     growth: int
     total_growth: int
     output_type: int = onnx.TensorProto.FLOAT
+    optional: dict[str, int] = field(default_factory=dict)
 
     def allowed(self, flavour: str) -> set[tuple[str, str]]:
         """Domain and name of every operator."""
-        return {(DOMAIN if flavour == "fused" else "", name) for name in self.operators.get(flavour, ())}
+        names = self.operators.get(flavour, ())
+        if flavour != "fused":
+            return {("", name) for name in names}
+        return {("" if name in _BESIDE else DOMAIN, name) for name in names}
 
 
 def _lucid(inputs: dict, outputs: dict, **more) -> Kind:
     return Kind(inputs, outputs, {"portable": _IMAGES, "fused": _FUSED_IMAGES}, 1024, 8192, **more)
+
+
+def _stylegan2(inputs: dict, outputs: dict, optional: dict) -> Kind:
+    operators = {"portable": _STYLEGAN2, "fused": _FUSED_STYLEGAN2}
+    return Kind(inputs, outputs, operators, 1024, 8192, optional=optional)
 
 
 # None of these can grow its input without bound, run code or read another file.
@@ -46,6 +56,15 @@ _IMAGES = frozenset([
     "Reciprocal", "ReduceL2", "Reshape", "Resize", "Slice", "Softmax", "Sqrt", "Sub", "Transpose",
     "Unsqueeze",
 ])  # fmt: skip
+_STYLEGAN2 = frozenset([
+    "Abs", "Add", "Cast", "Clip", "Concat", "Conv", "ConvTranspose", "Div", "Expand", "Gather", "Gemm", "LeakyRelu",
+    "LogSoftmax", "Max", "Min", "Mul", "Neg", "Reciprocal", "ReduceMax", "ReduceSumSquare", "Relu", "Reshape",
+    "Sigmoid", "Sqrt", "Sub", "Tanh", "Unsqueeze",
+])  # fmt: skip
+_BESIDE = frozenset(["Concat", "Expand", "Min", "Unsqueeze"])  # standard ones in fused graphs
+_FUSED_STYLEGAN2 = _BESIDE | {"Conv1x1", "Dense", "ModulatedConv2d", "NormalizeLatent", "Truncate", "UpFirDn2d"}
+_LABEL = {"label": 1}
+_PLANES = {f"noise_{k}": 3 for k in range(27)}  # of 65536 pixels each way, more than any network has
 _FUSED_IMAGES = frozenset([
     "Attention", "BiasAct", "Blur2d", "ChannelNorm", "Conv1x1", "Dense", "DepthwiseConv2d", "FeedForward",
     "InstanceNorm", "LinearAttention", "ModulatedConv2d", "NoisePlane", "NormalizeLatent", "Truncate",
@@ -58,6 +77,9 @@ KINDS = {
     "lucid": _lucid({"z": 1, "noise": 2, "truncation_psi": None}, {"image": 3}),
     "lucid_mapping": _lucid({"z": 1}, {"w": 1}),
     "lucid_synthesis": _lucid({"w": 2, "noise": 2}, {"image": 3}),
+    "stylegan2": _stylegan2({"z": 1, "truncation_psi": None}, {"image": 3}, _LABEL | _PLANES),
+    "stylegan2_mapping": _stylegan2({"z": 1}, {"w": 2}, _LABEL),
+    "stylegan2_synthesis": _stylegan2({"w": 2}, {"image": 3}, _PLANES),
     "lucid_fidelity": _lucid({"z": 1}, {"image": 3}, output_type=onnx.TensorProto.UINT8),
 }
 
@@ -67,11 +89,13 @@ def kind_of(graph: onnx.GraphProto) -> Kind:
     kind = KINDS.get(graph.name)
     if kind is None:
         raise CheckpointError(f"its graph is called {graph.name[:40]!r}; dsb_fast exports {', '.join(KINDS)}")
-    for what, values, expected, element in (
+    for what, values, needed, element in (
         ("input", graph.input, kind.inputs, onnx.TensorProto.FLOAT),
         ("output", graph.output, kind.outputs, kind.output_type),
     ):
         names = [value.name for value in values]
+        optional = kind.optional if what == "input" else {}
+        expected = {**needed, **{name: rank for name, rank in optional.items() if name in names}}
         if sorted(names) != sorted(expected):
             found = ", ".join(name[:20] for name in names[:5]) or "none"
             raise CheckpointError(f"its {what}s are {found}; a {graph.name} graph has {', '.join(expected)}")

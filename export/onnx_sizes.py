@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 import onnx
-from onnx import AttributeProto, helper
+from onnx import AttributeProto, helper, numpy_helper
 
 from dsb_fast._errors import CheckpointError
 
@@ -82,6 +82,8 @@ def _check_attributes(node: onnx.NodeProto) -> None:
                 raise _strange(node, attribute.name)
         if node.domain == DOMAIN and attribute.name not in _ATTRIBUTES[node.op_type]:
             raise _strange(node, attribute.name)
+        if attribute.name == "up" and not {1, 2} >= set(values):
+            raise _strange(node, attribute.name)
 
 
 def _strange(node: onnx.NodeProto, name: str) -> CheckpointError:
@@ -89,7 +91,7 @@ def _strange(node: onnx.NodeProto, name: str) -> CheckpointError:
 
 
 _WEIGHTS = {  # operator: which inputs
-    **{name: [1] for name in ("Conv", "ModulatedConv2d", "DepthwiseConv2d", "Conv1x1")},
+    **{name: [1] for name in ("Conv", "ConvTranspose", "ModulatedConv2d", "DepthwiseConv2d", "Conv1x1")},
     "Attention": [2, 3, 4, 5],
     "FeedForward": [1, 2],
 }
@@ -149,8 +151,11 @@ def _fused_shapes(graph: onnx.GraphProto, batch: int) -> dict[str, Shape]:
     """By the rules below, node by node."""
     shapes: dict[str, Shape] = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
     shapes |= {value.name: _given(value, batch) for value in graph.input}
+    numbers = {t.name: numpy_helper.to_array(t).tolist() for t in graph.initializer if math.prod(t.dims) < _SMALL}
     for node in graph.node:
         attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        if node.domain != DOMAIN:
+            attributes["constant"] = numbers.get(node.input[-1])
         try:
             (output,) = node.output
             shapes[output] = _RULES[node.op_type]([shapes[name] if name else () for name in node.input], attributes)
@@ -188,9 +193,46 @@ def _modulated(shapes: list[Shape], attributes: dict) -> Shape:
     left, right, top, bottom = attributes.get("padding", [0] * 4)
     if weight_in != i or factors != i or (n != samples and 1 not in (n, samples)):
         raise ValueError
-    if attributes.get("upsample", b"none") == b"bilinear":
-        h, w = 2 * h, 2 * w
-    return max(n, samples), out, h + top + bottom - rows + 1, w + left + right - columns + 1
+    up = 2 if attributes.get("upsample") == b"bilinear" else attributes.get("up", 1)  # filters are made up for
+    return max(n, samples), out, up * h + top + bottom - rows + 1, up * w + left + right - columns + 1
+
+
+def _up_fir_down(shapes: list[Shape], attributes: dict) -> Shape:
+    (n, c, h, w), taps = shapes
+    (right, down), (left, top, before, after) = attributes["up"], attributes["padding"]
+    if attributes["down"] != [1, 1] or not 1 <= len(taps) <= 2 or max(taps) > _MAX_TAPS:
+        raise ValueError
+    return n, c, down * h + before + after - taps[0] + 1, right * w + left + top - taps[-1] + 1
+
+
+def _joined(shapes: list[Shape], attributes: dict) -> Shape:
+    """Labels behind latents."""
+    (n, first), (others, second) = shapes
+    if attributes["axis"] != 1 or others != n:
+        raise ValueError
+    return n, first + second
+
+
+def _row(shapes: list[Shape], attributes: dict) -> Shape:
+    """Styles as one row each."""
+    n, size = shapes[0]
+    if attributes["constant"] != [1]:
+        raise ValueError
+    return n, 1, size
+
+
+def _repeated(shapes: list[Shape], attributes: dict) -> Shape:
+    """One row as many."""
+    (n, one, size), (before, rows, after) = shapes[0], attributes["constant"]
+    if (before, one, after) != (1, 1, 1) or type(rows) is not int:
+        raise ValueError
+    return n, rows, size
+
+
+def _number(shapes: list[Shape], _) -> Shape:
+    if any(shapes):
+        raise ValueError
+    return ()
 
 
 def _conv1x1(shapes: list[Shape], _) -> Shape:
@@ -239,12 +281,16 @@ _OPERATORS: dict[str, tuple[Callable[[list[Shape], dict], Shape], set[str]]] = {
     "FeedForward": (_feed_forward, {"slope", "gain"}),
     "InstanceNorm": (_first, {"eps"}),
     "LinearAttention": (_attention, {"heads", "q_scale", "k_scale", "out_scale"}),
-    "ModulatedConv2d": (_modulated, _ACTIVATION | {"padding", "demodulate", "style_offset", "upsample"}),
+    "ModulatedConv2d": (
+        _modulated, _ACTIVATION | {"padding", "demodulate", "style_offset", "up", "flip_weight", "upsample"}
+    ),
     "NoisePlane": (_plane, {"size"}),
     "NormalizeLatent": (_first, {"kind"}),
     "Pulse2Pulse": (_first, {"strides", "repetitions", "padding", "slope"}),
     "Truncate": (_first, set()),
+    "UpFirDn2d": (_up_fir_down, {"up", "down", "padding", "gain"}),
     "UpsampleBilinear2d": (_upsampled, set()),
-}
-_RULES = {name: rule for name, (rule, _) in _OPERATORS.items()}
+}  # fmt: skip
+_STANDARD = {"Concat": _joined, "Expand": _repeated, "Min": _number, "Unsqueeze": _row}  # beside them
+_RULES = {name: rule for name, (rule, _) in _OPERATORS.items()} | _STANDARD
 _ATTRIBUTES = {name: attributes for name, (_, attributes) in _OPERATORS.items()}

@@ -70,6 +70,11 @@ def _widths(model_size: int, leads: int) -> dict[str, tuple[int, int]]:
     return widths
 
 
+def looks_like(tree: Any) -> bool:
+    """Whether an object tree is such a checkpoint, whole or not."""
+    return isinstance(tree, dict) and any(name.startswith(("conv_", "deconv_")) for name in _state_dict(tree))
+
+
 def _state_dict(tree: Any) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise CheckpointError("it holds no state dict")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -250,3 +251,24 @@ def test_gpu_check_runs_an_exported_graph_and_names_what_is_missing(tmp_path):
 def test_gpu_check_refuses_a_file_that_is_not_there(tmp_path):
     done = run("gpu_check", "--model", "absent.onnx", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (2, "gpu_check: absent.onnx: no such file\n")
+
+
+def test_nvidias_network_is_checked_and_timed(tmp_path):
+    """A small one."""
+    code = f"""
+import sys
+sys.path.insert(0, {str(ROOT / "benchmarks")!r})
+import nv_model, run
+nv_model.SIZE, nv_model.LATENT, nv_model.CHANNEL_MAX = 16, 24, 8
+sys.exit(run.main(["nv_network", "--rounds", "1", "--count", "3", "--json", "out.json"]))
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    if find_spec("openvino") is None:
+        assert "baseline missing" in done.stderr and done.returncode == 1
+    else:
+        assert done.returncode == 0, done.stderr
+        result = json.loads((tmp_path / "out.json").read_text())["cases"]["nv_network"]
+        work = {row["name"]: row["work"] for row in result["alternatives"]}
+        assert {"dsb_fast, fused graph", "ONNX Runtime, portable graph", result["baseline"]} <= set(work)
+        assert set(work.values()) == {8} and "bound 2e-05" in result["checked"]

@@ -132,7 +132,7 @@ def test_the_same_image_makes_the_same_bytes(format):
 
 @pytest.mark.parametrize(
     ("shape", "format", "word"),
-    [((4, 4, 4), "jpg", "transparent"), ((4, 4), "png", "height, width"), ((4, 4, 1), "png", "3 or 4"),
+    [((4, 4, 4), "jpg", "transparent"), ((4, 4), "png", "height, width"), ((4, 4, 2), "png", "1, 3 or 4"),
      ((0, 4, 3), "webp", "height, width"), ((16384, 1, 3), "webp", "too many"), ((65501, 1, 3), "jpg", "too many"),
      ((10000, 10000, 3), "png", "too many")],
 )  # fmt: skip

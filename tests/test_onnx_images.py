@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 from dsb_fast.export import lucid, lucid_graph, lucid_portable, onnx_file, onnx_kinds, onnx_sizes
+from hostile.graphs import mutate, set_attribute
 from onnx import TensorProto, helper, numpy_helper
 from references import gitract_checkpoint, images
 
@@ -86,12 +87,6 @@ def test_sizes_of_large_and_of_small_networks_are_in_proportion(options):
         assert largest >= min(widest, 512 * size * size)
 
 
-def _attribute(node, name, value) -> None:
-    kept = [a for a in node.attribute if a.name != name]
-    del node.attribute[:]
-    node.attribute.extend([*kept, helper.make_attribute(name, value)])
-
-
 def _first(model, op: str) -> onnx.NodeProto:
     return next(node for node in model.graph.node if node.op_type == op)
 
@@ -158,7 +153,7 @@ PORTABLE = {
     "many wide tensors": (_many, "proportion"),
     "all pairs of a batch": (_all_pairs, "proportion"),
     "scales of a million": (lambda m: _store(m, "twice", np.array([1, 1, 1e6, 1e6], np.float32)), "size|fit"),
-    "padding of a million": (lambda m: _attribute(_first(m, "Conv"), "pads", [10**6] * 4), "strange|fit|size"),
+    "padding of a million": (lambda m: set_attribute(_first(m, "Conv"), "pads", [10**6] * 4), "strange|fit|size"),
     "a weight that is computed": (
         lambda m: _insert(
             m, "Conv", helper.make_node("LeakyRelu", [_first(m, "Conv").input[1]], ["computed"])
@@ -199,18 +194,18 @@ PORTABLE = {
     "a name of nothing": (lambda m: setattr(m.graph, "name", "x" * 10000), "called"),
 }  # fmt: skip
 FUSED = {
-    "planes of a million": (lambda m: _attribute(_first(m, "NoisePlane"), "size", 1 << 20), "strange|proportion"),
-    "planes that are no number": (lambda m: _attribute(_first(m, "NoisePlane"), "size", 4.0), "proportion"),
-    "a shape of a million": (lambda m: _attribute(_first(m, "Dense"), "shape", [1 << 20, 1 << 20]), "strange"),
-    "a shape of other length": (lambda m: _attribute(_first(m, "Dense"), "shape", [7, 7]), "fit"),
-    "padding": (lambda m: _attribute(_first(m, "ModulatedConv2d"), "padding", [60000] * 4), "proportion"),
-    "padding that is one number": (lambda m: _attribute(_first(m, "ModulatedConv2d"), "padding", 1), "fit"),
-    "upsampling by a thousand": (lambda m: _attribute(_first(m, "ModulatedConv2d"), "up", 1000), "strange"),
-    "one head": (lambda m: _attribute(_first(m, "Attention"), "heads", 1), "fit"),
+    "planes of a million": (lambda m: set_attribute(_first(m, "NoisePlane"), "size", 1 << 20), "strange|proportion"),
+    "planes that are no number": (lambda m: set_attribute(_first(m, "NoisePlane"), "size", 4.0), "proportion"),
+    "a shape of a million": (lambda m: set_attribute(_first(m, "Dense"), "shape", [1 << 20, 1 << 20]), "strange"),
+    "a shape of other length": (lambda m: set_attribute(_first(m, "Dense"), "shape", [7, 7]), "fit"),
+    "padding": (lambda m: set_attribute(_first(m, "ModulatedConv2d"), "padding", [60000] * 4), "proportion"),
+    "padding that is one number": (lambda m: set_attribute(_first(m, "ModulatedConv2d"), "padding", 1), "fit"),
+    "upsampling by a thousand": (lambda m: set_attribute(_first(m, "ModulatedConv2d"), "up", 1000), "strange"),
+    "one head": (lambda m: set_attribute(_first(m, "Attention"), "heads", 1), "fit"),
     "an attribute that holds a tensor": (
-        lambda m: _attribute(_first(m, "Dense"), "gain", numpy_helper.from_array(np.zeros(3, np.float32))), "strange"
+        lambda m: set_attribute(_first(m, "Dense"), "gain", numpy_helper.from_array(np.zeros(3, np.float32))), "strange"
     ),
-    "a gain that is no number": (lambda m: _attribute(_first(m, "Dense"), "weight_gain", float("inf")), "strange"),
+    "a gain that is no number": (lambda m: set_attribute(_first(m, "Dense"), "weight_gain", float("inf")), "strange"),
     "doubled again and again": (
         lambda m: _insert(m, "NormalizeLatent", helper.make_node("NoisePlane", ["noise"], ["up0"], domain="dsb_fast",
                                                                  size=32),
@@ -279,35 +274,13 @@ def test_an_image_graph_is_no_ecg(tmp_path, data):
             dsb_fast.load(tmp_path / "x.onnx", device="cpu")
 
 
-def _mutate(model, rng) -> None:
-    """One input, attribute, constant, size or operator changed at random."""
-    graph, node = model.graph, rng.choice(list(model.graph.node))
-    numbers = [0, -1, 2, 7, 1000, 65536, 2**31, -(2**40), 2**62]
-    what = rng.randrange(5)
-    if what == 0:
-        node.input[rng.randrange(len(node.input))] = rng.choice([n.output[0] for n in graph.node])
-    elif what == 1 and node.attribute:
-        name, number = rng.choice(list(node.attribute)).name, rng.choice(numbers)
-        _attribute(node, name, rng.choice([number, [number] * 4]))
-    elif what == 2:
-        tensor = rng.choice(list(graph.initializer))
-        if tensor.dims:
-            tensor.dims[rng.randrange(len(tensor.dims))] = rng.choice(numbers)
-    elif what == 3:
-        dims = rng.choice([*graph.input, *graph.output]).type.tensor_type.shape.dim
-        if dims:
-            dims[rng.randrange(len(dims))].dim_value = rng.choice(numbers)
-    else:
-        node.op_type = rng.choice(list(graph.node)).op_type
-
-
 @pytest.mark.parametrize(("name", "flavour"), [("v190_attn32", "portable"), ("attn64", "fused")])
 def test_whatever_is_changed_is_refused_in_one_line_or_in_proportion(data, name, flavour):
     original, rng, refused = _graphs(data, name)[flavour, "lucid"], Random(0), 0
     for _ in range(120):
         model = onnx.ModelProto()
         model.CopyFrom(original)
-        _mutate(model, rng)
+        mutate(model, rng)
         try:
             assert onnx_file.check(_file(model, flavour)).largest <= onnx_kinds.MAX_ELEMENTS
         except dsb_fast.CheckpointError as error:

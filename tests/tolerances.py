@@ -17,6 +17,11 @@ OPS = 1e-5
 # stylegan2-pytorch's generator, of the largest value: the package's own float32 run differs from float64 by up to
 # 6.3e-7 (golden files) and 20 times that is fair; measured 1.0e-6.
 LUCID_IMAGE = 1e-5
+# NVIDIA's and rosinality's generators, of the largest value; their own float32 runs differ by up to 1.0e-6, ours by
+# 1.2e-6.
+STYLEGAN2_IMAGE = 2e-5
+# The same in float16, whose numbers have 11 significant bits; measured up to 1.4e-3 on the golden networks.
+STYLEGAN2_HALF = 5e-3
 # One-dimensional layers, of the largest value that the sums could take: sum |weight| * max |x| + max |bias|. Toom-Cook
 # transforms cancel, which costs the more the larger the points.
 CONV1D = {"direct": 3e-7, "toom4x5": 3e-6, "toom6x5": 5e-6, "toom12x13": 3e-6}
@@ -35,3 +40,8 @@ BF16_ROUNDING = 2.0**-8
 BF16_LAYER = 1e-2
 # Relative L2 of an attention of the image network, normal inputs; measured 4e-7.
 ATTENTION_L2 = 2e-6
+# The same with bfloat16 products; measured 4e-5.
+ATTENTION_BF16_L2 = 1e-4
+# Of the largest value that the sums could take.
+ATTENTION_BF16 = 2e-2
+FEED_FORWARD_BF16 = 1e-2

@@ -8,10 +8,11 @@ import layer_peers
 from attention_block import AttentionBlock
 from harness import Comparison
 
-from .gi_layers import BASELINE, compared
+from .gi_layers import BASELINE, compared, in_bfloat16
 
-SUMMARY = "attention and its feed-forward: dsb_fast's operators against OpenVINO f32 and ONNX Runtime"
+SUMMARY = "attention and its feed-forward: dsb_fast's operators against OpenVINO and ONNX Runtime, also in bfloat16"
 COUNT = "images an alternative makes in a round (128; rounded up to whole batches of 32)"
+_TARGETS = (("dsb_fast", BASELINE, 2.0),)
 _BLOCKS = ((64, 64), (128, 32))  # channels, size
 
 
@@ -21,11 +22,11 @@ def comparisons(count: int | None) -> Iterator[tuple[str, Comparison]]:
         block = AttentionBlock(channels, size)
         published = block.published()
 
-        def as_published(block=block, published=published) -> dict[str, list]:
+        def more(block=block, published=published) -> dict[str, list]:
             batches = layer_peers.BATCHES
             settings = [(batch, hint) for hint in ("LATENCY", "THROUGHPUT") for batch in batches]
             peers = [layer_peers.OpenVino(block, published, *setting) for setting in settings]
-            return {f"{BASELINE}, as published": peers}
+            return {f"{BASELINE}, as published": peers, **in_bfloat16(block, batches)}
 
         label = f"{channels} channels at {size} x {size}"
-        yield label, compared(block, layer_peers.BATCHES, count or 128, as_published)
+        yield label, compared(block, layer_peers.BATCHES, count or 128, more, _TARGETS)

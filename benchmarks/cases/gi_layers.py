@@ -59,7 +59,9 @@ def _check(layer, contenders: dict[str, list]) -> str:
     return "relative L2 from float64: " + ", ".join(said)
 
 
-def compared(layer, batches: tuple[int, ...], count: int, more: Callable[[], dict[str, list]] = dict) -> Comparison:
+def compared(
+    layer, batches: tuple[int, ...], count: int, more: Callable[[], dict[str, list]] = dict, targets=_TARGETS
+) -> Comparison:
     """dsb_fast's operators for ``layer`` beside the others, in each one's best setting; ``more`` makes other peers."""
     block = max(batches)
     count = -(-count // block) * block
@@ -70,10 +72,10 @@ def compared(layer, batches: tuple[int, ...], count: int, more: Callable[[], dic
     for name, peers in contenders.items():
         peer = fastest(peers, block)
         alternatives.append(Alternative(name, lambda peer=peer: peer.run(count), count, setting=peer.setting))
-    return Comparison("images/s", BASELINE, alternatives, checked, missing, targets=_TARGETS)
+    return Comparison("images/s", BASELINE, alternatives, checked, missing, targets=targets)
 
 
-def _in_bfloat16(layer, batches: tuple[int, ...]) -> dict[str, list]:
+def in_bfloat16(layer, batches: tuple[int, ...]) -> dict[str, list]:
     """Both sides with bfloat16 products."""
     graph, portable, library = layer.fused("bfloat16"), layer.portable(), str(ops.library_path())
     hints = ("LATENCY", "THROUGHPUT")
@@ -92,7 +94,7 @@ def compare(kind: type, shapes: Path, batches: tuple[int, ...], count: int) -> I
     for shape in json.loads(shapes.read_text()):
         layer = kind(shape["in"], shape["out"], shape["size"], max(batches))
         label = "{in} to {out} channels at {size} x {size}".format(**shape)
-        more = {} if layer.up > 1 else _in_bfloat16(layer, batches)
+        more = {} if layer.up > 1 else in_bfloat16(layer, batches)
         yield label, compared(layer, batches, count, lambda more=more: more)
 
 

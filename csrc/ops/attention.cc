@@ -99,9 +99,10 @@ Attention::Attention(const AttentionSpec& spec, const AttentionWeights& w) : spe
     out_bias_[static_cast<size_t>(o)] = static_cast<float>(spec.gain * bias[static_cast<size_t>(o)]);
   if (!spec.bfloat16) return;
   const Kernels& k = kernels();
-  round_packed(k, spec.heads, channels, padded_features_, queries_, query_pairs_, true);
-  round_packed(k, spec.heads, channels, padded_features_, keys_, key_pairs_, false);
-  if (spec.gelu) round_packed(k, spec.heads, values, padded_out_, last_, last_pairs_, false);
+  query_pairs_ = round_packed(k, queries_, spec.heads, channels, padded_features_);
+  key_pairs_ = round_packed(k, keys_, spec.heads, channels, padded_features_);
+  LargeVector().swap(keys_);
+  if (spec.gelu) last_pairs_ = round_packed(k, last_, spec.heads, values, padded_out_);
 }
 
 // `heads` heads, which share what is gathered, over positions `first` to `last`.
@@ -150,9 +151,7 @@ void Attention::make_context(const Sums& s, const float* centres, int64_t sample
   for (int64_t c = 0; centres && c < spec_.channels; ++c)
     for (int64_t f = 0; f < s.features; ++f) sum[c * s.features + f] += centres[c];
   const PanelProduct p = {spec_.features, padded_made_, spec_.channels, 1, s.features, padded_made_, padded_made_};
-  float* made = centres ? thread_memory(ThreadMemory::strip, spec_.features * padded_made_) : context;
-  k.panel_product(p, sum, made_.data() + head * spec_.channels * padded_made_, nullptr, nullptr, made);
-  if (centres) pair_rows(k, made, spec_.features, padded_made_, reinterpret_cast<bfloat16_pair*>(context));
+  k.panel_product(p, sum, made_.data() + head * spec_.channels * padded_made_, nullptr, nullptr, context);
 }
 
 // `width` positions of a panel, of all heads.
@@ -206,7 +205,7 @@ void Attention::run(const float* x, const float* source, const float* residual, 
   if (shape.n < 1 || positions < 1) return;
   const int64_t segment = segment_of(positions);
   const int64_t runs = divide_up(positions, kRun * kPanel), context = spec_.features * padded_made_;
-  const int64_t start = spec_.bfloat16 ? padded_features_ : 0;
+  const int64_t start = spec_.bfloat16 ? start_size() : 0;
   Sums sums = {};
   sums.segments = divide_up(positions, segment), sums.heads = heads;
   sums.features = padded_features_, sums.size = channels * padded_features_;
@@ -242,9 +241,10 @@ void Attention::run(const float* x, const float* source, const float* residual, 
     });
     parallel_for(static_cast<uint64_t>(samples * heads), threads, [&](uint64_t task) {
       const int64_t s = static_cast<int64_t>(task), centre = s / heads * channels;
-      make_context(sums, spec_.bfloat16 ? source_centres.data() + centre : nullptr, s / heads, s % heads,
-                   contexts + s * context);
-      if (spec_.bfloat16) start_queries(x_centres.data() + centre, s % heads, starts + s * start);
+      if (!spec_.bfloat16) return make_context(sums, nullptr, s / heads, s % heads, contexts + s * context);
+      float* made = thread_memory(ThreadMemory::strip, context);
+      make_context(sums, source_centres.data() + centre, s / heads, s % heads, made);
+      begin(x_centres.data() + centre, s % heads, made, contexts + s * context, starts + s * start);
     });
     parallel_for(static_cast<uint64_t>(samples * runs), threads, [&](uint64_t task) {
       const int64_t s = static_cast<int64_t>(task) / runs, begin = static_cast<int64_t>(task) % runs * kRun * kPanel;

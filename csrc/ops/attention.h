@@ -48,10 +48,12 @@ class Attention {
   void make_context(const Sums& sums, const float* centres, int64_t sample, int64_t head, float* context) const;
   void attend(const float* panel, const float* contexts, int64_t width, float* made) const;
   void compute(const float* x, const float* contexts, int64_t positions, int64_t width, float* made) const;
-  // In bfloat16; contexts then hold pairs of features, starts what q's products begin with.
+  // In bfloat16. contexts then hold pairs of features, less their mean over the features; starts what the products of
+  // a head begin with: start_size() numbers.
   void sum_segment_bf16(const float* source, const float* centres, int64_t positions, int64_t first, int64_t last,
                         int64_t head, int64_t heads, float* sums, float* largest, float* weighted) const;
-  void start_queries(const float* centres, int64_t head, float* starts) const;
+  int64_t start_size() const { return padded_features_ + padded_made_ + (spec_.gelu ? padded_made_ + padded_out_ : 0); }
+  void begin(const float* centres, int64_t head, float* made, float* context, float* start) const;
   void attend_bf16(const bfloat16_pair* panel, const float* starts, const bfloat16_pair* contexts, int64_t width,
                    float* made) const;
   void compute_bf16(const float* x, const float* centres, const float* starts, const float* contexts, int64_t positions,

@@ -13,7 +13,8 @@ namespace dsb {
 struct FeedForwardSpec {
   int64_t channels, hidden, out_channels;
   float slope = 0.2f, gain = 1.0f;
-  bool bfloat16 = false;  // what is multiplied is rounded, x less the mean of its plane; sums stay float32
+  bool bfloat16 =
+      false;  // what is multiplied is rounded, less what the means of x's planes make of it; sums stay float32
 };
 
 // out = gain (w2 lrelu(w1 x + b1) + b2) + residual at every position.
@@ -28,7 +29,9 @@ class FeedForward {
  private:
   // A run of positions from x to `made` [panel][out channels][columns].
   void compute(const float* x, int64_t plane, int64_t width, float* made) const;
-  void compute_bf16(const float* x, const float* centres, int64_t plane, int64_t width, float* made) const;
+  void begin(const float* centres, float* starts) const;
+  void compute_bf16(const float* x, const float* centres, const float* starts, int64_t plane, int64_t width,
+                    float* made) const;
 
   FeedForwardSpec spec_;
   LargeVector first_, second_;  // [term][padded rows]

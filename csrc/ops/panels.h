@@ -87,22 +87,34 @@ inline void gather_neighbours(const Kernels& k, const float* x, const float* cen
       k.pair_positions(x + e, std::min(kPanel, width - e), centres[c], out + (e * channels + c * kPanel) / 2);
 }
 
-// Rows in pairs, rounded: out [pair of rows][columns], of rows of whole blocks without gaps.
-inline void pair_rows(const Kernels& k, const float* matrix, int64_t rows, int64_t columns, bfloat16_pair* out) {
-  for (int64_t r = 0; r < rows; r += 2, matrix += 2 * columns, out += columns)
-    k.pair_channels(matrix, r + 1 < rows ? matrix + columns : nullptr, columns, 0.0f, 0.0f, out);
+// Rows in pairs, less their centres (null: 0), rounded: out [pair of rows][columns], of rows of whole blocks without
+// gaps.
+inline void pair_rows(const Kernels& k, const float* matrix, const float* centres, int64_t rows, int64_t columns,
+                      bfloat16_pair* out) {
+  for (int64_t r = 0; r < rows; r += 2, matrix += 2 * columns, out += columns) {
+    const bool both = r + 1 < rows;
+    k.pair_channels(matrix, both ? matrix + columns : nullptr, columns, centres ? centres[r] : 0.0f,
+                    centres && both ? centres[r + 1] : 0.0f, out);
+  }
 }
 
 using PairVector = std::vector<bfloat16_pair, LargeMemory<bfloat16_pair>>;
 
-// The same of `matrices` one behind the other, whose memory is given back but for `keep`.
-inline void round_packed(const Kernels& k, int64_t matrices, int64_t rows, int64_t columns, LargeVector& packed,
-                         PairVector& out, bool keep) {
+// The same of `matrices` packed ones, one behind the other.
+inline PairVector round_packed(const Kernels& k, const LargeVector& packed, int64_t matrices, int64_t rows,
+                               int64_t columns) {
   const int64_t pairs = divide_up(rows, 2);
-  out.resize(static_cast<size_t>(matrices * pairs * columns));
+  PairVector out(static_cast<size_t>(matrices * pairs * columns));
   for (int64_t m = 0; m < matrices; ++m)
-    pair_rows(k, packed.data() + m * rows * columns, rows, columns, out.data() + m * pairs * columns);
-  if (!keep) LargeVector().swap(packed);
+    pair_rows(k, packed.data() + m * rows * columns, nullptr, rows, columns, out.data() + m * pairs * columns);
+  return out;
+}
+
+// out [columns]: a vector times such a packed matrix [terms, columns], in float32.
+inline void vector_product(const Kernels& k, const float* vector, const float* packed, int64_t terms, int64_t columns,
+                           float* out) {
+  const PanelProduct p = {1, columns, terms, 1, 1, columns, columns};
+  k.panel_product(p, vector, packed, nullptr, nullptr, out);
 }
 
 }  // namespace dsb

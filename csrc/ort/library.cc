@@ -1,4 +1,5 @@
-// libdsb_fast_ort.so: what ONNX Runtime's register_custom_ops_library loads, from Python or C++.
+// libdsb_fast_ort.so: what ONNX Runtime's register_custom_ops_library loads, from Python or C++. libdsb_fast.so has the
+// same operators inside.
 #include "ort/library.h"
 
 #include "ort/operator.h"
@@ -18,6 +19,16 @@ constexpr const OrtCustomOp* (*kOperators[])() = {
 };
 
 }  // namespace
+
+void add_operators(OrtSessionOptions* options) {
+  static const Ort::CustomOpDomain domain = [] {
+    Ort::CustomOpDomain made("dsb_fast");
+    for (const auto& op : kOperators) made.Add(op());
+    return made;
+  }();
+  Ort::UnownedSessionOptions(options).Add(domain);
+}
+
 }  // namespace ort
 }  // namespace dsb
 
@@ -26,12 +37,5 @@ extern "C" __attribute__((visibility("default"))) OrtStatus* ORT_API_CALL Regist
   const OrtApi* api = base->GetApi(dsb::ort::kApiVersion);
   if (!api) return nullptr;  // older than 1.17: the session will say that it does not know the domain
   Ort::InitApi(api);
-  return dsb::ort::guarded([&] {
-    static const Ort::CustomOpDomain domain = [] {
-      Ort::CustomOpDomain made("dsb_fast");
-      for (const auto& op : dsb::ort::kOperators) made.Add(op());
-      return made;
-    }();
-    Ort::UnownedSessionOptions(options).Add(domain);
-  });
+  return dsb::ort::guarded([&] { dsb::ort::add_operators(options); });
 }

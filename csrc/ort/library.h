@@ -11,6 +11,9 @@ namespace ort {
 // The newest API that this library calls: ONNX Runtime 1.17 has it, and so has every later one.
 constexpr uint32_t kApiVersion = 17;
 
+// Gives a session the operators. The C++ interface of ONNX Runtime's headers must have been initialised; may throw.
+void add_operators(OrtSessionOptions* options);
+
 const OrtCustomOp* attention_op();
 const OrtCustomOp* bias_act_op();
 const OrtCustomOp* blur2d_op();

@@ -2,7 +2,7 @@
 //
 // Inputs: noise [N, leads, T], then weight [out, in, taps] and bias [out] of twelve layers, constant. Attributes:
 // strides and repetitions, twelve each; padding; slope of the leaky ReLU on the way down. Output: signal, as noise.
-#include "ops/pulse2pulse.h"
+#include "ort/pulse2pulse.h"
 
 #include <memory>
 #include <stdexcept>
@@ -21,22 +21,27 @@ namespace {
 
 constexpr size_t kLayers = 12;
 
+thread_local std::shared_ptr<const Pulse2PulseNetwork>* captured = nullptr;
+
 class Pulse2Pulse {
  public:
   static constexpr const char* kName = "Pulse2Pulse";
   static constexpr Input kInputs[] = {{kFloat}, {kFloat, INPUT_OUTPUT_VARIADIC, 2 * static_cast<int>(kLayers)}};
   static constexpr ONNXTensorElementDataType kOutput = kFloat;
 
-  explicit Pulse2Pulse(const Ort::ConstKernelInfo& info) : network_(layers(info)) {}
+  explicit Pulse2Pulse(const Ort::ConstKernelInfo& info)
+      : network_(std::make_shared<const Pulse2PulseNetwork>(layers(info))) {
+    if (captured) *captured = network_;
+  }
 
   void compute(const Ort::KernelContext& context) const {
     const Tensor noise = input(context, 0);
     const Dimensions& shape = noise.shape;
-    if (shape.size() != 3 || shape[1] != network_.leads())
-      throw std::invalid_argument("Pulse2Pulse: noise must be [N, " + std::to_string(network_.leads()) + ", T]");
-    network_.check(shape[2]);
+    if (shape.size() != 3 || shape[1] != network_->leads())
+      throw std::invalid_argument("Pulse2Pulse: noise must be [N, " + std::to_string(network_->leads()) + ", T]");
+    network_->check(shape[2]);
     auto signal = context.GetOutput(0, shape);
-    network_.run(noise.data, shape[0], shape[2], host_threads(context), signal.GetTensorMutableData<float>());
+    network_->run(noise.data, shape[0], shape[2], host_threads(context), signal.GetTensorMutableData<float>());
   }
 
  private:
@@ -69,10 +74,13 @@ class Pulse2Pulse {
     return made;
   }
 
-  Pulse2PulseNetwork network_;
+  std::shared_ptr<const Pulse2PulseNetwork> network_;
 };
 
 }  // namespace
+
+NetworkCapture::NetworkCapture() { captured = &network_; }
+NetworkCapture::~NetworkCapture() { captured = nullptr; }
 
 const OrtCustomOp* pulse2pulse_op() { return operator_of<Pulse2Pulse>(); }
 

@@ -73,13 +73,13 @@ class OnnxRuntimeCpuBackend(_OnnxRuntimeBackend):
     """The CPU provider, one thread a call: samples in parallel share the weights and wait for nobody."""
 
     device, auto, provider = "cpu", True, _CPU_PROVIDER
-    precisions = ("fp32", "bf16")
+    precisions = ("fp32", "bf16", "fp16")
     grade = "repeatable"
 
     @classmethod
     def flavours(cls, precision: str = "fp32") -> tuple[str, ...]:
         fused = ("fused",) if _kernels.native is not None and has_library() else ()
-        return {"fp32": (*fused, "portable"), "bf16": fused}.get(precision, ())
+        return {"fp32": (*fused, "portable"), "bf16": fused, "fp16": ("portable",)}.get(precision, ())
 
     @classmethod
     def probe(cls) -> Device:
@@ -96,21 +96,22 @@ class OnnxRuntimeCpuBackend(_OnnxRuntimeBackend):
         if flavour == "fused":
             options.register_custom_ops_library(library_path())
             self.grade, self.depends_on = "exact", {"arithmetic": _kernels.arithmetic()}
-            if precision != "fp32":
-                self.grade = "near"
             self.batch_size = 16  # a group of samples, one a vector lane
         else:
             self.depends_on = {"onnxruntime": ort.__version__, "cpu": cpu_type()}
             self.batch_size = 8
+        if precision != "fp32":
+            self.grade = "near"
         self._open(graph, options, [_CPU_PROVIDER])
         self.name = "onnxruntime-cpu"
         self.parallel = cores()
 
 
 class CudaBackend(_OnnxRuntimeBackend):
-    """The CUDA provider, in full float32 (no TF32)."""
+    """The CUDA provider, in full float32 (no TF32), or what a graph has in float16."""
 
     device, auto, numbered, provider = "cuda", True, True, _CUDA_PROVIDER
+    precisions = ("fp32", "fp16")
     grade = "near"
 
     @classmethod

@@ -34,6 +34,8 @@ class OpenVinoBackend(Backend):
             raise DeviceError(
                 f"device openvino: OpenVINO refused the graph: {str(error).strip().splitlines()[-1][:200]}"
             ) from None
+        for port in model.inputs:  # fills a table of the binding's; two threads that did so at once would hang
+            port.get_element_type().to_dtype()
         self._outputs = [port.get_any_name() for port in model.outputs]
         self.parallel = max(1, model.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
         self._idle: queue.SimpleQueue = queue.SimpleQueue()

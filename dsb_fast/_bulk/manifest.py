@@ -15,18 +15,18 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator
-from itertools import chain
 
-from .._errors import DatasetError, InputError
+from .._errors import DatasetError
 from .._synthetic import SYNTHETIC
 from .._version import __version__
-from .manifest_file import MANIFEST, describe_difference, differing, is_record, read_manifest, recipe_digest
+from .manifest_file import JOURNAL, MANIFEST, describe_difference, differing, is_record, read_manifest, recipe_digest
 from .plan import Plan, Shard
+from .read import index_files
+from .removal import remove_dataset, remove_file
 from .shard_files import TEMPORARY, give_names, temporary_path
 from .system import System
 from .writers import Format
 
-JOURNAL = "dataset.journal"
 _LOCK_WAIT_S = 2.0  # worker processes of a run that was killed hold its lock until they notice: milliseconds
 
 
@@ -50,7 +50,7 @@ class Dataset:
         self.folder_fd = -1
         self._make_folder()
         try:
-            self._lock()
+            _lock(self.folder, self.folder_fd)
             self._adopt(overwrite, extend)
         except DatasetError:  # refused: nothing in the folder is touched
             self.close()
@@ -66,21 +66,6 @@ class Dataset:
         except (FileExistsError, NotADirectoryError):
             raise DatasetError(f"{self.folder}: not a folder; name one that is, or a new one") from None
 
-    def _lock(self) -> None:
-        end = time.monotonic() + _LOCK_WAIT_S
-        while True:
-            try:
-                fcntl.flock(self.folder_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            except OSError as error:
-                if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                    return  # a file system without locks: the user has to take care
-                if time.monotonic() > end:
-                    raise DatasetError(
-                        f"{self.folder}: another process is working on it; wait for it, or name another folder"
-                    ) from None
-            time.sleep(0.02)
-
     def _adopt(self, overwrite: bool, extend: bool) -> None:
         """Decide from what is in the folder: begin, go on, make it longer, or refuse."""
         try:
@@ -92,7 +77,7 @@ class Dataset:
         if not overwrite:
             self._refuse_foreign(manifest, extend)
         elif manifest:
-            self._remove_data(manifest)
+            remove_dataset(self.folder, manifest, self.system)
             manifest = None
         self._remove_temporaries()
         if manifest is None:
@@ -121,28 +106,8 @@ class Dataset:
                 f"name another folder, or use {'--extend or ' if longer else ''}--overwrite"
             )
 
-    def _remove_data(self, manifest: dict) -> None:
-        """--overwrite: the old dataset's own files go, the manifest last; foreign files stay."""
-        from .writers import FormatContext, find
-
-        with contextlib.suppress(InputError, TypeError, ValueError):  # of another version: its files are foreign
-            old = find(manifest["format"])(FormatContext.of(manifest))
-            plan = Plan(manifest["start"], manifest["count"], manifest["shard_size"])
-            index = (name for name, _ in old.index_files(plan))
-            for name in chain(chain.from_iterable(map(old.file_names, plan)), index):
-                self._unlink(name)
-            for inner in {os.path.dirname(name) for name in old.file_names(plan[0])} - {""}:
-                with contextlib.suppress(OSError):  # foreign files are in it
-                    os.rmdir(os.path.join(self.folder, inner))
-        self._unlink(JOURNAL)
-        self._unlink(MANIFEST)
-
     def _unlink(self, name: str) -> None:
-        path = os.path.join(self.folder, name)
-        if "/" in name and os.path.islink(os.path.dirname(path)):
-            return  # what lies behind it is not the dataset's
-        with contextlib.suppress(FileNotFoundError):
-            self.system.unlink(path)
+        remove_file(self.folder, name, self.system)
 
     def _remove_temporaries(self) -> None:
         for name in os.listdir(self.folder):
@@ -150,14 +115,7 @@ class Dataset:
                 self._unlink(name)
 
     def _publish_file(self, name: str, pieces: Iterable[bytes]) -> None:
-        fd = self.system.create(temporary_path(self.folder, name))
-        try:
-            for data in pieces:
-                self.system.write(fd, data)
-            self.system.sync_file(fd)
-        finally:
-            self.system.close(fd)
-        give_names(self.system, self.folder, [name])
+        _publish_file(self.folder, name, pieces, self.system)
 
     def _publish_manifest(self, complete: bool) -> None:
         records = [self.records[first] for first in sorted(self.records)] if complete else []
@@ -168,7 +126,7 @@ class Dataset:
             "complete": complete,
             "shards": records,
         }
-        self._publish_file(MANIFEST, [(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode()])
+        _publish_manifest(self.folder, manifest, self.system)
 
     def _begin(self) -> None:
         self._unlink(JOURNAL)  # of a manifest that could not be read
@@ -219,7 +177,7 @@ class Dataset:
     def _recheck(self, manifest: dict) -> None:
         """A finished dataset: nothing is written unless a shard is not what the manifest says."""
         self._keep_whole(manifest["shards"])
-        if len(self.records) == len(manifest["shards"]) and index_is_whole(self.folder, self.format, self.plan):
+        if len(self.records) == len(manifest["shards"]) and index_is_whole(self.folder, self.format, self.recipe):
             self.complete = True
             self._unlink(JOURNAL)  # a kill between the manifest and the journal's removal leaves one
             return
@@ -235,7 +193,7 @@ class Dataset:
     @property
     def plan(self) -> Plan:
         """The shards that the recipe calls for."""
-        return Plan(self.recipe["start"], self.recipe["count"], self.recipe["shard_size"])
+        return Plan.of(self.recipe)
 
     def missing(self) -> Iterator[Shard]:
         """Shards that are not there yet, in order."""
@@ -258,7 +216,7 @@ class Dataset:
 
     def finish(self) -> None:
         """Write the format's index, then fold the journal into the manifest."""
-        for name, pieces in self.format.index_files(self.plan):
+        for name, pieces in index_files(self.format, self.recipe):
             self._publish_file(name, pieces)
         self._publish_manifest(True)
         self.complete = True
@@ -295,6 +253,55 @@ class Dataset:
             self.close()
 
 
+def retire(folder: str, manifest: dict, system: System) -> None:
+    """Remove a finished dataset that is in another folder too. Killed on the way, an unfinished one is left.
+
+    Raises DatasetError if another process works on it.
+    """
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _lock(folder, fd)
+        for name in os.listdir(folder):
+            if name.startswith(TEMPORARY):
+                remove_file(folder, name, system)
+        _publish_manifest(folder, {**manifest, "complete": False, "shards": []}, system)
+        remove_dataset(folder, manifest, system)
+    finally:
+        os.close(fd)
+
+
+def _lock(folder: str, folder_fd: int) -> None:
+    """Hold the folder until ``folder_fd`` is closed. Raises DatasetError if another process does."""
+    end = time.monotonic() + _LOCK_WAIT_S
+    while True:
+        try:
+            fcntl.flock(folder_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                return  # a file system without locks: the user has to take care
+            if time.monotonic() > end:
+                raise DatasetError(
+                    f"{folder}: another process is working on it; wait for it, or name another folder"
+                ) from None
+        time.sleep(0.02)
+
+
+def _publish_manifest(folder: str, manifest: dict, system: System) -> None:
+    _publish_file(folder, MANIFEST, [(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode()], system)
+
+
+def _publish_file(folder: str, name: str, pieces: Iterable[bytes], system: System) -> None:
+    fd = system.create(temporary_path(folder, name))
+    try:
+        for data in pieces:
+            system.write(fd, data)
+        system.sync_file(fd)
+    finally:
+        system.close(fd)
+    give_names(system, folder, [name])
+
+
 def digest_of_files(folder: str, names: list[str]) -> tuple[str, int] | None:
     """SHA-256 and size of files one after the other; None if one is missing."""
     digest, size = hashlib.sha256(), 0
@@ -309,9 +316,9 @@ def digest_of_files(folder: str, names: list[str]) -> tuple[str, int] | None:
     return digest.hexdigest(), size
 
 
-def index_is_whole(folder: str, format_: Format, plan: Plan) -> bool:
+def index_is_whole(folder: str, format_: Format, recipe: dict) -> bool:
     """Whether the files of a format for the whole dataset are what the plan calls for."""
-    for name, pieces in format_.index_files(plan):
+    for name, pieces in index_files(format_, recipe):
         try:
             with open(os.path.join(folder, name), "rb") as file:
                 if any(file.read(len(piece)) != piece for piece in pieces) or file.read(1):

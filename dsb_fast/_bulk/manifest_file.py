@@ -7,14 +7,16 @@ import json
 import os
 
 from .._errors import DatasetError
-from .plan import Plan
+from .plan import SHARD_RANGE, Plan
 
 FORMAT_VERSION = 2
 MANIFEST = "dataset.json"
+JOURNAL = "dataset.journal"
 
 # Left out when recipes are compared: words, and the version, which graph_sha256, grade and depends_on pin more finely.
 _NOT_COMPARED = {"shards", "complete", "engine_version", "synthetic", "title", "licence", "citation"}
 _MAX_MANIFEST = 1 << 30
+MAX_SHARDS = 3_000_000  # whose records, 300 bytes each, are less than that
 _ENTRIES = {
     "start": int,
     "count": int,
@@ -89,16 +91,25 @@ def check_manifest(path: str, manifest) -> None:
             raise wrong(f"{key} is missing or of another type")
     if min(manifest["start"], manifest["count"], manifest["shard_size"] - 1) < 0:
         raise wrong("start, count or shard_size is out of range")
-    plan = Plan(manifest["start"], manifest["count"], manifest["shard_size"])
+    if SHARD_RANGE in manifest and not _is_part(manifest[SHARD_RANGE], Plan.whole(manifest).shards):
+        raise wrong(f"{SHARD_RANGE} is {_short(manifest[SHARD_RANGE])}, of {Plan.whole(manifest).shards} shards")
+    plan = Plan.of(manifest)
     for k, record in enumerate(manifest["shards"]):
         if (
             not is_record(record)
-            or k >= len(plan)
+            or k >= plan.shards
             or (record["first"], record["count"]) != (plan[k].first, plan[k].count)
         ):
             raise wrong(f"shard {k} is not the one that start, count and shard_size call for")
-    if manifest.get("complete") and len(manifest["shards"]) != len(plan):
+    if manifest.get("complete") and len(manifest["shards"]) != plan.shards:
         raise wrong("shards are missing")
+
+
+def _is_part(found, shards: int) -> bool:
+    """Whether ``found`` is a range [first, end] of some of ``shards``, not of all."""
+    if not isinstance(found, list) or len(found) != 2 or any(type(number) is not int for number in found):
+        return False
+    return 0 <= found[0] < found[1] <= shards and found != [0, shards]
 
 
 def is_record(record) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import BinaryIO
 
@@ -13,7 +13,7 @@ from .. import _images
 from .._errors import DatasetError, InputError
 from . import writers
 from .manifest_file import read_manifest
-from .plan import Plan, Shard
+from .plan import SHARD_RANGE, Plan, Shard
 
 
 def open_format(path: str, manifest: dict) -> writers.Format:
@@ -24,6 +24,11 @@ def open_format(path: str, manifest: dict) -> writers.Format:
         raise DatasetError(f"{path}: {error}") from None
     except (TypeError, ValueError):
         raise DatasetError(f"{path}: dataset.json has entries of another type; it is damaged") from None
+
+
+def index_files(format_: writers.Format, recipe: dict) -> Iterator[tuple[str, Iterable[bytes]]]:
+    """The files of a format for the whole dataset; a part has none, since they may describe all of it."""
+    return iter(()) if SHARD_RANGE in recipe else format_.index_files(Plan.of(recipe))
 
 
 def open_files(folder: str, names: list[str]) -> Iterator[BinaryIO]:
@@ -64,7 +69,7 @@ def sheet(folder: str, count: int | None = None, nrow: int = 8, padding: int = 2
     format_ = open_format(folder, manifest)
     if format_.context.kind != writers.IMAGE or not format_.suffixes:
         raise DatasetError(f"{folder}: format {format_.name} of {manifest['model']} holds no images")
-    plan = Plan(manifest["start"], manifest["count"], manifest["shard_size"])
+    plan = Plan.of(manifest)
     count = plan.count if count is None else count
     if not 1 <= count <= plan.count:
         raise InputError(f"count: {count}; {folder} has {plan.count} images")

@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import numpy as np
 
+from .. import _numpy_seeds
 from .._errors import InputError, VerificationError
 from .._generator import Generator
 from ..random import check_range
@@ -29,6 +30,7 @@ def make_recipe(
         raise InputError("count: 0 samples make no dataset; ask for at least 1")
     model = generator.model
     chosen = model.options(**options)
+    _numpy_seeds.check(chosen, seed, start, count)
     about = model.context(chosen)
     kind = writers.find(format or model.default_format, writers.SIGNAL if about.get("lead_names") else writers.IMAGE)
     format_options = dict(format_options or {})

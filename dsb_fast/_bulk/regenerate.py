@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from .._errors import DatasetError, InputError, VerificationError
 from .manifest_file import MANIFEST, describe_difference, differing, read_manifest, read_manifest_file
+from .plan import SHARD_RANGE, Plan
 from .recipe import load_again, make_recipe, same_footing
 from .run import generate_dataset
 
@@ -61,6 +62,8 @@ def regenerate(path: str, folder: str, device: str | None = None, checkpoint: st
         raise DatasetError(f"{path}: {error}") from None
     except (TypeError, ValueError):
         raise DatasetError(f"{path}: has entries of another type; it is damaged") from None
+    if SHARD_RANGE in manifest:
+        recipe[SHARD_RANGE] = manifest[SHARD_RANGE]
     others = set(differing(manifest, recipe)) - _FOOTING
     if others:
         said = "; ".join(d for d in describe_difference(manifest, recipe) if d.split(" ", 1)[0] in others)
@@ -90,7 +93,7 @@ def _compare(path: str, manifest: dict, made: dict, same: bool) -> Regenerated:
             f"{path}: shard {other[0]} has other samples than were made of its recipe; dsb-fast verify tells more"
         )
     return Regenerated(
-        made["count"],
+        Plan.of(made).count,
         len(made["shards"]),
         sum(old["sha256"] == new["sha256"] for old, new in pairs),
         len(pairs) - len(other),

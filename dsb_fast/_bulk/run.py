@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from .._errors import GenerationError
+from .._errors import GenerationError, InputError
 from .._generator import Generator
 from . import writers
 from .manifest import Dataset
+from .manifest_file import MAX_SHARDS
 from .pipeline import Pipeline
+from .plan import Plan
 from .recipe import make_recipe
 from .stats import Stats
 from .system import System
@@ -39,9 +41,10 @@ def generate_dataset(
     ``workers`` above 1: so many processes, each with its share of the cores; ``threads`` that make samples in a process
     (default: what the backend has a use for); ``extend``: a dataset of the same recipe with fewer samples is made
     longer; ``progress(done, of)`` is called after every batch; ``stats`` takes where the time went. Raises
-    DatasetError if the folder can't be used, GenerationError if the work fails; finished shards stay and the same call
-    goes on with the rest.
+    DatasetError if the folder can't be used, InputError if there are too many shards, GenerationError if the work
+    fails; finished shards stay and the same call goes on with the rest.
     """
+    _check_shards(recipe)
     stats = stats or Stats()
     begin = time.perf_counter()
     try:
@@ -66,10 +69,19 @@ def generate_dataset(
         stats.elapsed_s += time.perf_counter() - begin
 
 
+def _check_shards(recipe: dict) -> None:
+    """Raises InputError if the dataset's manifest would be one that nobody can read."""
+    if Plan.of(recipe).shards > MAX_SHARDS:
+        raise InputError(
+            f"shard_size: {Plan.of(recipe).shards} shards are more than a dataset.json holds ({MAX_SHARDS}); "
+            "ask for a larger --shard-size, or make parts of it (--part K/N)"
+        )
+
+
 def run_here(generator: Generator, dataset: Dataset, options, batch_size, threads, made, stats: Stats) -> None:
     """What is missing of ``dataset``, on this process's threads."""
     threads = threads or generator.backend.parallel
-    per_thread = -(-(dataset.recipe["count"] - dataset.samples_there) // threads)
+    per_thread = -(-(dataset.plan.count - dataset.samples_there) // threads)
     batch_size = batch_size or min(generator.batch_size, max(1, per_thread))
     make = partial(generator.make, dataset.recipe["seed"], options=options)
     Pipeline(make, dataset.format, dataset, batch_size, threads, made, stats).run(dataset.missing())
@@ -84,7 +96,7 @@ def write_recipe(folder: str, recipe: dict, format_: writers.Format, overwrite: 
 class _Progress:
     def __init__(self, call, dataset: Dataset):
         self._call = call
-        self._of = dataset.recipe["count"]
+        self._of = dataset.plan.count
         self._done = dataset.samples_there
         self.add(0)
 

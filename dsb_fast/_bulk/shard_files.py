@@ -101,9 +101,25 @@ class ShardFiles:
             fd, self._fd = self._fd, None
             self.folder.system.close(fd)
 
+    def record(self, samples_sha256: str) -> dict:
+        """What a manifest says of the shard, all of whose files are written."""
+        return {
+            "name": self.shard.name if not self._one_file or not self._final else self._final[0],
+            "first": self.shard.first,
+            "count": self.shard.count,
+            "bytes": self._bytes,
+            "sha256": self._digest.hexdigest(),
+            "samples_sha256": samples_sha256,
+        }
+
     def publish(self) -> dict:
         """Sync, rename, sync the folder, note in the journal; the shard's record."""
-        system, folder = self.folder.system, self.folder.folder
+        record = self.record((self._samples or self._digest).hexdigest())
+        self._settle(record)
+        return record
+
+    def _settle(self, record: dict) -> None:
+        system = self.folder.system
         if self._final:
             if self._one_file:
                 system.sync_file(self._fd)
@@ -113,17 +129,8 @@ class ShardFiles:
                 for name in self._final:
                     system.uncache_path(self._temporary(name))
             self._close()
-            give_names(system, folder, self._final)
-        record = {
-            "name": self.shard.name if not self._one_file or not self._final else self._final[0],
-            "first": self.shard.first,
-            "count": self.shard.count,
-            "bytes": self._bytes,
-            "sha256": self._digest.hexdigest(),
-            "samples_sha256": (self._samples or self._digest).hexdigest(),
-        }
+            give_names(system, self.folder.folder, self._final)
         self.folder.note(record)
-        return record
 
     def discard(self) -> None:
         """Remove what has not been published; never raises OSError, and what it can't remove the next run will."""

@@ -66,6 +66,18 @@ class System:
         """Give a file its final name."""
         os.replace(old, new)
 
+    def link(self, old: str, new: str) -> None:
+        """``new`` is a second name of the file ``old``, on the same file system."""
+        os.link(old, new)
+
+    def open(self, path: str) -> int:
+        """A file open for reading."""
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def remove_directory(self, path: str) -> None:
+        """Remove an empty folder."""
+        os.rmdir(path)
+
     def sync_directory(self, path: str) -> None:
         """The names in a folder are on the disk when this returns."""
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -11,10 +11,11 @@ import numpy as np
 
 from .._errors import DatasetError, VerificationError
 from . import writers
-from .manifest import JOURNAL, digest_of_files, index_is_whole
-from .manifest_file import read_manifest
-from .plan import Plan, Shard
-from .read import file_of, open_files, open_format, stored_sample
+from .manifest import digest_of_files, index_is_whole
+from .manifest_file import JOURNAL, read_manifest
+from .part import part_in_words
+from .plan import SHARD_RANGE, Plan, Shard
+from .read import file_of, index_files, open_files, open_format, stored_sample
 from .recipe import load_again, same_footing
 from .shard_files import TEMPORARY, samples_digest
 
@@ -22,10 +23,11 @@ from .shard_files import TEMPORARY, samples_digest
 def verify_dataset(
     folder: str, sample: int = 0, checkpoint: str | None = None, progress: Callable[[int, int], None] | None = None
 ) -> dict:
-    """Check a dataset; returns counts. Raises VerificationError that names every shard that is wrong.
+    """Check a dataset; returns counts, and which part it is if it is one.
 
     ``sample``: that many random samples are made again on this machine and compared by the dataset's grade;
-    ``checkpoint`` names the weights if they are not the published ones.
+    ``checkpoint`` names the weights if they are not the published ones. Raises VerificationError that names every
+    shard that is wrong.
     """
     manifest = read_manifest(folder)
     if manifest is None:
@@ -35,16 +37,16 @@ def verify_dataset(
             raise VerificationError(f"{folder}: a recipe without samples; dsb-fast regenerate makes them")
         raise VerificationError(f"{folder}: unfinished; run the same generate command again to finish it")
     format_ = open_format(folder, manifest)
-    plan = Plan(manifest["start"], manifest["count"], manifest["shard_size"])
+    plan = Plan.of(manifest)
     wrong: list[str] = []
     for k, record in enumerate(manifest["shards"]):
         problem = _check_shard(folder, format_, plan[k], record)
         if problem:
             wrong.append(f"shard {record['name']} {problem}")
         if progress:
-            progress(record["first"] + record["count"] - manifest["start"], manifest["count"])
-    if not index_is_whole(folder, format_, plan):
-        names = ", ".join(name for name, _ in format_.index_files(plan))
+            progress(record["first"] + record["count"] - plan.start, plan.count)
+    if not index_is_whole(folder, format_, manifest):
+        names = ", ".join(name for name, _ in index_files(format_, manifest))
         wrong.append(f"the index {names} is not that of the dataset")
     left = sorted(n for n in os.listdir(folder) if n.startswith(TEMPORARY) or n == JOURNAL)
     if left:
@@ -55,9 +57,10 @@ def verify_dataset(
     if sample:
         _check_samples(folder, manifest, format_, plan, sample, checkpoint)
     return {
-        "shards": len(manifest["shards"]),
-        "samples": manifest["count"],
-        "made_again": min(sample, manifest["count"]),
+        "shards": len(plan),
+        "samples": plan.count,
+        "made_again": min(sample, plan.count),
+        **({"part": part_in_words(manifest)} if SHARD_RANGE in manifest else {}),
     }
 
 

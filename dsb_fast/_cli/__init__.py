@@ -12,6 +12,7 @@ from .._version import __version__
 COMMANDS = {
     "generate": "make a dataset",
     "export": "write a model as an ONNX file",
+    "merge": "join the parts of a dataset that were made by themselves",
     "verify": "check a dataset against its manifest",
     "regenerate": "make a dataset again from its manifest or recipe",
     "convert": "turn 8-lead ECG files into 12 leads, or into another format",
@@ -78,7 +79,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _goes_on(arguments: list[str]) -> str:
-    return "; the same command goes on where it stopped" if arguments[:1] in (["generate"], ["regenerate"]) else ""
+    begun = arguments[0] if arguments else ""
+    return "; the same command goes on where it stopped" if begun in ("generate", "regenerate", "merge") else ""
 
 
 def _one_line(error: BaseException) -> str:

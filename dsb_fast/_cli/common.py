@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from argparse import ArgumentTypeError
 from collections.abc import Callable
 
 
@@ -23,7 +24,17 @@ def add_model_arguments(parser, device: bool = True) -> None:
         parser.add_argument(
             "--device", default="auto", metavar="D", help="auto, cpu, cuda[:N] or openvino (default auto)"
         )
-        parser.add_argument("--precision", default="fp32", metavar="P", help="fp32 (default), bf16 (images)")
+        parser.add_argument("--precision", default="fp32", metavar="P", help="fp32 (default), bf16 and fp16 (images)")
+
+
+def label(text: str):
+    """A class, numbers with commas between, or "random", for argparse."""
+    try:
+        if text == "random":
+            return text
+        return [float(word) for word in text.split(",")] if "," in text else int(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r}; it is a class, numbers such as 0.5,0.5,0, or random") from None
 
 
 def load_model(args, quiet: bool = False):

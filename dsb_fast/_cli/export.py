@@ -12,7 +12,8 @@ def add_arguments(parser) -> None:
     parser.add_argument(
         "--flavour", default="portable", help="portable: standard operators only (default); fused: operators of ours"
     )
-    parser.add_argument("--noise", metavar="MODE", help="image models: input (stylegan2-pytorch has no other)")
+    parser.add_argument("--noise", metavar="MODE", help="image models: input, const or none (stylegan2-pytorch: input)")
+    parser.add_argument("--precision", metavar="P", help="fp32 (default); fp16, of NVIDIA's and rosinality's networks")
     parser.add_argument("--part", metavar="PART", help="image models: whole (default), mapping or synthesis")
     parser.add_argument(
         "--fidelity", action="store_true", default=None, help="image models: the graph that torch-fidelity takes"
@@ -28,6 +29,6 @@ def run(args) -> int:
     if args.flavour not in ("portable", "fused"):
         raise InputError(f"--flavour: '{args.flavour}' is not known; there are portable and fused")
     model = open_model(args.model, args.checkpoint, card_values(args.card), args.network)
-    given = {"noise": args.noise, "part": args.part, "fidelity": args.fidelity}
+    given = {"noise": args.noise, "part": args.part, "fidelity": args.fidelity, "precision": args.precision}
     model.export(args.output, args.flavour, **{name: value for name, value in given.items() if value is not None})
     return 0

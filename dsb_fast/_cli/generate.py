@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import sys
 
 _WORDS = {"true": True, "false": False, "none": None}
-_OPTIONS = ("leads", "truncation", "truncation_cutoff", "label", "noise", "mixing")  # of samples
+_OPTIONS = ("leads", "truncation", "truncation_cutoff", "label", "noise", "mixing", "numpy_seed")  # of samples
 
 
 def add_arguments(parser) -> None:
     """Options of the subcommand."""
-    from .common import add_model_arguments
+    from .common import add_model_arguments, label
 
     add_model_arguments(parser)
     parser.add_argument("-n", "--count", type=int, required=True, help="how many samples")
@@ -30,9 +31,15 @@ def add_arguments(parser) -> None:
         "--truncation", type=float, metavar="PSI", help="images: 1 none, 0 the mean style (default: the model card's)"
     )
     parser.add_argument("--truncation-cutoff", type=int, metavar="L", help="images: truncate the first L styles only")
-    parser.add_argument("--label", type=int, metavar="L", help="conditional image models: the label")
+    parser.add_argument(
+        "--label", type=label, metavar="L", help="conditional image models: a class, or numbers with commas (random)"
+    )
     parser.add_argument("--noise", metavar="MODE", help="images: random, const or none")
     parser.add_argument("--mixing", action="store_true", default=None, help="images: two latents, half the blocks each")
+    parser.add_argument(
+        "--numpy-seed", action="store_true", default=None,
+        help="NVIDIA's networks: latents of numpy's RandomState(seed + number), as NVIDIA's tools count seeds",
+    )  # fmt: skip
     parser.add_argument("--time-column", action="store_true", help="csv: begin each row with time_s")
     parser.add_argument("--grid", type=int, metavar="N", help="png, jpg, webp: a sheet for every N x N images")
     parser.add_argument("--quality", type=int, metavar="Q", help="jpg, webp: 1 to 100 (default: jpg 95, webp lossless)")
@@ -49,6 +56,15 @@ def add_arguments(parser) -> None:
         help="an option of the format's own, such as compress_level=6 of png; may be given again",
     )
     parser.add_argument("--shard-size", type=int, metavar="K", help="samples a shard (default 256)")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--shard-range", metavar="A:B", help="make shards A to B-1 alone, a part that dsb-fast merge joins with others"
+    )
+    which.add_argument(
+        "--part",
+        metavar="K/N",
+        help="make part K of N, 0 to N-1; slurm/N and kubernetes/N take K from the array or indexed job they run in",
+    )
     parser.add_argument("--batch-size", type=int, metavar="B", help="samples a call of the network; changes no byte")
     parser.add_argument(
         "--workers", type=int, metavar="W", help="processes (default 1, with a thread a core); changes no byte"
@@ -91,6 +107,17 @@ def _pair(text: str) -> tuple[str, object]:
     return name, value
 
 
+def _part(args, recipe: dict) -> dict:
+    """The recipe of the part that was asked for, if one was. Raises InputError."""
+    from .._bulk import part
+
+    if args.shard_range is not None:
+        return part.part_recipe(recipe, *part.parse_shard_range(args.shard_range))
+    if args.part is not None:
+        return part.part_recipe(recipe, *part.range_of_part(recipe, *part.parse_part(args.part, os.environ)))
+    return recipe
+
+
 def run(args) -> int:
     """Run the subcommand."""
     from .._bulk.run import generate_dataset, make_recipe, write_recipe
@@ -108,6 +135,7 @@ def run(args) -> int:
     recipe, chosen, format_ = make_recipe(
         generator, args.count, args.seed, args.start, args.format, args.shard_size, format_options, **options
     )
+    recipe = _part(args, recipe)
     if args.recipe_only:
         write_recipe(args.output, recipe, format_, args.overwrite)
         return 0

@@ -7,7 +7,7 @@ import sys
 
 def add_arguments(parser) -> None:
     """Options of the subcommand."""
-    from .common import add_model_arguments
+    from .common import add_model_arguments, label
 
     add_model_arguments(parser)
     parser.add_argument("-o", "--output", required=True, metavar="FILE", help="*.gif, *.webp or *.mp4")
@@ -20,6 +20,10 @@ def add_arguments(parser) -> None:
     parser.add_argument("--loop", action="store_true", help="come back to the first point")
     parser.add_argument("--fps", type=float, default=12.5, metavar="F", help="frames a second (default 12.5)")
     parser.add_argument("--truncation", type=float, metavar="PSI", help="default: the model's own")
+    parser.add_argument("--truncation-cutoff", type=int, metavar="L", help="truncate the first L styles only")
+    parser.add_argument("--label", type=label, metavar="L", help="of a conditional network (default: random)")
+    parser.add_argument("--noise", metavar="MODE", help="random, const or none (default: the model's own)")
+    parser.add_argument("--numpy-seed", action="store_true", help="seeds as NVIDIA's tools count them")
     parser.add_argument("--save-frames", metavar="DIR", help="every frame too, as DIR/0.png, DIR/1.png, ...")
     parser.add_argument(
         "--no-synthetic-mark", action="store_true", help="write no metadata that says that it is synthetic"
@@ -45,6 +49,10 @@ def run(args) -> int:
         method=args.method,
         loop=args.loop,
         truncation=args.truncation,
+        truncation_cutoff=args.truncation_cutoff,
+        label=args.label,
+        noise=args.noise,
+        numpy_seed=args.numpy_seed,
     )
     count = interpolate(
         load_model(args, args.quiet), args.output, way,

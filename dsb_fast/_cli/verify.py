@@ -24,5 +24,8 @@ def run(args) -> int:
     found = verify_dataset(args.folder, args.sample, args.checkpoint, progress_bar(args.quiet, "sample"))
     if not args.quiet:
         again = f", {found['made_again']} made again" if args.sample else ""
-        sys.stdout.write(f"{args.folder}: {found['samples']} samples in {found['shards']} shards are whole{again}\n")
+        part = f"; a part, {found['part']}" if "part" in found else ""
+        sys.stdout.write(
+            f"{args.folder}: {found['samples']} samples in {found['shards']} shards are whole{again}{part}\n"
+        )
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 
 import numpy as np
@@ -11,6 +12,7 @@ from .. import _backends, _cache
 from .._errors import DeviceError
 
 COUNT = 64  # samples of seed 0, with the options that the model has by itself
+_VALUES = COUNT * 256 * 256 * 3
 
 
 def open_accepted(model, device: str, precision: str) -> _backends.Opened:
@@ -18,10 +20,14 @@ def open_accepted(model, device: str, precision: str) -> _backends.Opened:
 
     The verdicts are kept in the cache. Raises DeviceError, one line with how far off the last plan is.
     """
+    if "fp32" not in model.source.plans:  # an exported file, which was tested then
+        return _backends.open_first(model.source, model.key, device, precision)
     near, options = model.near(precision), model.options()
     for plan in model.source.plans.get(precision, (None,)):
         opened = _backends.open_first(model.source, model.key, device, precision, plan)
-        about = json.dumps([asdict(near), asdict(options), opened.backend.depends_on, COUNT], sort_keys=True)
+        about = json.dumps(
+            [asdict(near), asdict(options), opened.backend.depends_on, _count(model, options)], sort_keys=True
+        )
         key = ["acceptance", opened.sha256, opened.backend.name, precision, about]
         verdict = _cache.array(key, lambda o=opened: (np.zeros(1, np.float32), _refusal(model, o, near, options) or ""))
         if not (why := verdict[1]):
@@ -35,8 +41,18 @@ def _refusal(model, opened: _backends.Opened, near, options) -> str | None:
 
 
 def _samples(model, opened: _backends.Opened, options) -> np.ndarray:
-    size = model.batch_size(opened.backend)
-    firsts = range(0, COUNT, size)
-    return np.concatenate(
-        [model.samples(lambda _: opened.backend, 0, first, min(size, COUNT - first), options) for first in firsts]
-    )
+    size, backends = model.batch_size(opened.backend), {model.key: opened.backend}
+
+    def backend_of(key):
+        if key not in backends:
+            backends[key] = opened.at(key)
+        return backends[key]
+
+    count = _count(model, options)
+    firsts = range(0, count, size)
+    return np.concatenate([model.samples(backend_of, 0, n, min(size, count - n), options) for n in firsts])
+
+
+def _count(model, options) -> int:
+    """COUNT, or fewer of large images, whose values are as many."""
+    return max(8, min(COUNT, _VALUES // math.prod(model.sample_shape(options))))

@@ -96,7 +96,7 @@ def _percent(share: float) -> str:
 
 
 # What the contract asks of any two float32 backends, and of bfloat16 images.
-NEAR = {"fp32": Near(0.995, 1e-6), "bf16": Near(more_than_two_apart=0.01)}
+NEAR = {"fp32": Near(0.995, 1e-6), "bf16": Near(more_than_two_apart=0.01), "fp16": Near(more_than_two_apart=0.01)}
 
 
 @dataclass(frozen=True)

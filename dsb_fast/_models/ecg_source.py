@@ -15,9 +15,11 @@ from .. import _cache, _files
 from .._errors import CheckpointError, InputError, ModelError
 from . import registry
 from .card import Card
+from .checkpoint_file import kind_of, read_tree
 from .ecg import NAME, PUBLISHED, EcgCard, foreign_card, read_card
 from .weights import weights_of
 
+_IMAGES = {"lucid": "stylegan2-pytorch", "nvlabs": "StyleGAN2 of NVIDIA", "rosinality": "StyleGAN2 of rosinality"}
 PUBLISHED_SHA256 = registry.find(NAME).weights.sha256
 
 
@@ -102,12 +104,12 @@ class Checkpoint:
     @cached_property
     def network(self):
         """The parsed and checked network. Raises CheckpointError, one line that names all that is wrong."""
-        from ..export import lucid, pulse2pulse, torch_file
+        from ..export import pulse2pulse
 
-        (tree, digest), self._tree = self._tree or torch_file.load(self.path), None
+        (tree, digest), self._tree = self._tree or read_tree(self.path), None
         self._check(digest)
-        if lucid.looks_like(tree):
-            raise CheckpointError(f"{self.path}: it looks like a stylegan2-pytorch checkpoint, which makes images")
+        if kind := _IMAGES.get(kind_of(tree)):
+            raise CheckpointError(f"{self.path}: it looks like a {kind} checkpoint, which makes images")
         try:
             return pulse2pulse.from_tree(tree)
         except CheckpointError as error:

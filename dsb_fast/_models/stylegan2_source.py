@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import _cache, _files
 from .._errors import CheckpointError, InputError, ModelError
+from .checkpoint_file import CheckpointFile
 from .stylegan2_card import NETWORKS, SAID, StyleGan2Card, check_card
 
 PARTS = ("whole", "mapping", "synthesis")
@@ -18,10 +19,10 @@ PLANS = {"fp32": ("fp32",), "bf16": ("bf16", "bf16 convolutions")}
 
 
 class Checkpoint:
-    """A checkpoint of stylegan2-pytorch, known by its digest. It is parsed only when something of it is not cached.
+    """A checkpoint of stylegan2-pytorch. It is parsed only when something of it is not cached.
 
-    ``place`` is the path of the file and that of its ``.config.json`` or None; ``network`` is "ema" (the averaged one)
-    or "plain". ``values`` are what the file does not say: card entries and options of
+    ``place`` is the file and the path of its ``.config.json`` or None; ``network`` is "ema" (the averaged one) or
+    "plain". ``values`` are what the file does not say: card entries and options of
     :func:`dsb_fast.export.lucid.from_tree`. They win over ``defaults``, whose options lose to a ``.config.json``, too.
     """
 
@@ -29,17 +30,19 @@ class Checkpoint:
     plans = PLANS
     parts = PARTS
 
-    def __init__(self, name: str, place: tuple[str, str | None], values: dict, network: str | None, defaults: dict):
+    def __init__(
+        self, name: str, place: tuple[CheckpointFile, str | None], values: dict, network: str | None, defaults: dict
+    ):
         self.name, self.network = name, network or "ema"
         if self.network not in NETWORKS:
             raise InputError(f"network: {self.network!r}; there are {', '.join(NETWORKS)}")
-        self.path, self._config_path = place
+        self._file, self._config_path = place
+        self.path, self.weights_sha256 = self._file.path, self._file.sha256
         self.said = json.loads(json.dumps(values, default=str))  # as a manifest has it, to load the file again
         says = {**defaults, **values}
         self._words = {key: value for key, value in says.items() if key in SAID}
         says = values if self._config_path else says
         self._options = {key: value for key, value in says.items() if key not in SAID}
-        self.weights_sha256 = _files.sha256_of(self.path)
 
     def confirm(self) -> None:
         """The digest was taken when it was opened."""
@@ -52,26 +55,16 @@ class Checkpoint:
         return lucid_config.read(self._config_path) if self._config_path else None
 
     @cached_property
-    def tree(self) -> tuple[object, str]:
-        """The file's object tree, and its digest. Raises CheckpointError."""
-        from ..export import torch_file
-
-        tree, digest = torch_file.load(self.path)
-        if digest != self.weights_sha256:
-            raise CheckpointError(f"{self.path}: the file has changed since it was loaded; load it again")
-        return tree, digest
-
-    @cached_property
     def lucid(self):
         """The parsed and checked file. Raises CheckpointError, one line that names all that is wrong."""
         from ..export import lucid
 
         try:
-            return lucid.from_tree(self.tree[0], self._config, self._options)
+            return lucid.from_tree(self._file.tree[0], self._config, self._options)
         except CheckpointError as error:
-            raise CheckpointError(f"{self.path}: {error}") from None
+            raise CheckpointError(f"{self.path}: {str(error).removeprefix(self.path + ': ')}") from None
         finally:
-            self.__dict__.pop("tree", None)  # the networks have the numbers
+            self._file.forget()  # the networks have the numbers
 
     def facts_are_cached(self) -> bool:
         """Whether this file was read before, and found to be what it should be."""
@@ -217,15 +210,7 @@ class ExportedGraph:
     def graph(self, part: str, flavour: str, plan: str = "fp32") -> _cache.Graph:
         """The file's bytes, or the part cut out of them; made anew for another plan than "fp32"."""
         graph = self._graph if part == self.parts[0] else self._cut[part]
-        if plan == "fp32":
-            return graph
-        import onnx
-
-        from ..export import fused_products, onnx_file
-
-        model = onnx.load_model_from_string(graph.model)
-        fused_products.to_bfloat16(model, plan)
-        return _cache.Graph(*onnx_file.serialise(model, {}))
+        return graph if plan == "fp32" else in_bfloat16(graph, plan)
 
     def export(self, path: str, flavour: str | None = None, part: str = "whole") -> None:
         """Write the graph to ``path``. Raises InputError for another flavour or part than the file's."""
@@ -234,6 +219,17 @@ class ExportedGraph:
                 f"{self.path}: it is a {self._flavour} graph of the {self.parts[0]} network; another needs a checkpoint"
             )
         _files.write_atomically(path, self._graph.model)
+
+
+def in_bfloat16(graph: _cache.Graph, plan: str) -> _cache.Graph:
+    """A fused graph with the rounded products of ``plan``."""
+    import onnx
+
+    from ..export import fused_products, onnx_file
+
+    model = onnx.load_model_from_string(graph.model)
+    fused_products.to_bfloat16(model, plan)
+    return _cache.Graph(*onnx_file.serialise(model, {}))
 
 
 def _ports(card: StyleGan2Card, part: str) -> dict[str, tuple[int, ...]]:

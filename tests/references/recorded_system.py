@@ -11,8 +11,8 @@ class Killed(BaseException):
     """Stands for SIGKILL: nothing of the program runs after it."""
 
 
-CALLS = ("create", "append", "write", "sync_file", "sync_filesystem", "close", "rename", "sync_directory", "unlink",
-         "make_directories")  # fmt: skip
+CALLS = ("create", "append", "open", "write", "sync_file", "sync_filesystem", "close", "rename", "link",
+         "sync_directory", "unlink", "remove_directory", "make_directories")  # fmt: skip
 
 
 class RecordedSystem(System):
@@ -32,7 +32,7 @@ class RecordedSystem(System):
         if self.dead:
             raise self._error
         number = len(self.log)
-        target = arguments[-1] if name == "rename" else arguments[0]
+        target = arguments[-1] if name in ("rename", "link") else arguments[0]
         self.log.append((name, self._paths.get(target, target)))
         if number == self._stop_at:
             self.dead = isinstance(self._error, Killed)
@@ -43,7 +43,7 @@ class RecordedSystem(System):
 
     def _do(self, name, arguments, real):
         result = real(*arguments)
-        if name in ("create", "append"):
+        if name in ("create", "append", "open"):
             self._paths[result] = arguments[0]
         return result
 

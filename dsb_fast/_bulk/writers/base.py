@@ -12,7 +12,7 @@ from typing import BinaryIO, ClassVar
 import numpy as np
 
 from ..._errors import MissingDependencyError
-from ..plan import DEFAULT_SHARD_SIZE, Plan, Shard
+from ..plan import DEFAULT_SHARD_SIZE, SHARD_RANGE, Plan, Shard
 
 SIGNAL, IMAGE = "signal", "image"
 
@@ -51,7 +51,8 @@ class FormatContext:
             tuple(map(str, recipe.get("lead_names", ()))),
             None if rate is None else float(rate),
             dict(recipe.get("format_options") or {}),
-            recipe,
+            # no file is to say that it was made in a part
+            {k: v for k, v in recipe.items() if k != SHARD_RANGE} if SHARD_RANGE in recipe else recipe,
         )
 
 

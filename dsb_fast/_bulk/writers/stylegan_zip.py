@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
+from ... import _labels
 from ..._errors import InputError
 from .base import IMAGE, Format
 from .png import PngFormat
@@ -41,8 +42,7 @@ class StyleganZipFormat(Format):
             )
         given = {name: context.options.get(name, value) for name, value in self.options.items()}
         self._png = PngFormat(replace(context, options=given))
-        label = (context.about.get("options") or {}).get("label")
-        self._label = label if type(label) is int else None
+        self._classes = _classes_of(context.about)
 
     @property
     def encoder(self):
@@ -67,14 +67,15 @@ class StyleganZipFormat(Format):
 
     def _label_list(self, shard) -> Iterator[bytes]:
         """The beginning of ``dataset.json``, piece by piece."""
-        if self._label is None:
+        if self._classes is None:
             yield b'{"labels": null'
             return
         end = shard.first + shard.count
         for first in range(shard.first, end, _NAMES_A_PIECE):
-            names = map(_name, range(first, min(first + _NAMES_A_PIECE, end)))
+            count = min(_NAMES_A_PIECE, end - first)
+            pairs = zip(map(_name, range(first, first + count)), self._classes(first, count), strict=True)
             begin = '{"labels": [' if first == shard.first else ", "
-            yield (begin + ", ".join(f'["{name}", {self._label}]' for name in names)).encode()
+            yield (begin + ", ".join(f'["{name}", {label}]' for name, label in pairs)).encode()
         yield b"]"
 
     def _labels(self, shard) -> Iterator[bytes]:
@@ -130,6 +131,16 @@ class StyleganZipFormat(Format):
         except RecursionError:
             raise ValueError(f"{_LABELS} is damaged") from None
         archive.header(_LABELS, size, crc)
+
+
+def _classes_of(about: dict) -> Callable[[int, int], Iterable[int]] | None:
+    """What gives the classes of ``count`` samples from ``first`` on; None where samples have none, or a mixture."""
+    label, labels, seed = (about.get("options") or {}).get("label"), about.get("labels"), about.get("seed")
+    if label == _labels.RANDOM and type(labels) is int and type(seed) is int:
+        return lambda first, count: _labels.classes(seed, first, count, labels).tolist()
+    if isinstance(label, list) and sorted(label) == [0] * (len(label) - 1) + [1]:
+        label = label.index(1)
+    return (lambda first, count: [label] * count) if type(label) is int else None
 
 
 def _name(index: int) -> str:

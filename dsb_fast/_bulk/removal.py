@@ -1,0 +1,75 @@
+"""Removing a dataset's own files from a folder, and nothing else that is in it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+
+from .._errors import InputError
+from .manifest_file import JOURNAL, MANIFEST
+from .plan import SHARD_RANGE, Plan
+from .read import index_files
+from .system import System
+from .writers import Format, FormatContext, find
+
+
+def remove_file(folder: str, name: str, system: System) -> None:
+    """Remove a file of ``folder`` if it is there; ``name`` may be in a folder of the format's own."""
+    path = os.path.join(folder, name)
+    if "/" in name and os.path.islink(os.path.dirname(path)):
+        return  # what lies behind it is not the dataset's
+    with contextlib.suppress(FileNotFoundError):
+        system.unlink(path)
+
+
+def remove_dataset(folder: str, manifest: dict, system: System) -> None:
+    """Remove the files of the dataset in ``folder``, its manifest last; foreign files stay."""
+    with contextlib.suppress(InputError, TypeError, ValueError):  # of another version: its files are foreign
+        format_ = find(manifest["format"])(FormatContext.of(manifest))
+        plan = Plan.of(manifest)
+        for name in _shard_files(folder, format_, plan, manifest.get(SHARD_RANGE, [0])[0]):
+            remove_file(folder, name, system)
+        for name, _ in index_files(format_, manifest):
+            remove_file(folder, name, system)
+        for inner in _folders(format_, plan) - {""}:
+            with contextlib.suppress(OSError):  # it is not there, or foreign files are in it
+                system.remove_directory(os.path.join(folder, inner))
+    remove_file(folder, JOURNAL, system)
+    remove_file(folder, MANIFEST, system)
+
+
+def _shard_files(folder: str, format_: Format, plan: Plan, before: int) -> Iterator[str]:
+    """The files of ``plan`` in ``folder``, by what is there: a plan may be of more shards than anybody can count.
+
+    ``before`` is how many shards the whole dataset has before those of ``plan``.
+    """
+    names_of = lru_cache(maxsize=8)(lambda k: frozenset(format_.file_names(plan[k])))
+    for inner in sorted(_folders(format_, plan)):
+        path = os.path.join(folder, inner)
+        if not os.path.isdir(path):
+            continue
+        for entry in sorted(os.listdir(path), key=_numbers):
+            name = os.path.join(inner, entry)
+            if any(name in names_of(k) for k in _shards_named(entry, plan, before)):
+                yield name
+
+
+def _folders(format_: Format, plan: Plan) -> set[str]:
+    """Where the files of shards are: '' for the dataset's own folder, else a folder in it."""
+    return {os.path.dirname(name) for name in format_.file_names(plan[0])} if plan.count else set()
+
+
+def _numbers(name: str) -> list[int]:
+    return [int(digits) for digits in re.findall("[0-9]+", name)]
+
+
+def _shards_named(name: str, plan: Plan, before: int) -> Iterator[int]:
+    """The shards that may have a file ``name``: files have the numbers of samples or of shards in their names."""
+    for number in _numbers(name):
+        if plan.start <= number < plan.start + plan.count:
+            yield (number - plan.start) // plan.shard_size
+        if before <= number < before + plan.shards:
+            yield number - before
