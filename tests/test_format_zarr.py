@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from references.recorded_system import RecordedSystem
 from references.trees import tree
 
 import dsb_fast
@@ -185,6 +186,21 @@ def test_a_link_in_place_of_the_arrays_folder_is_not_followed(generator, tmp_pat
     with pytest.raises(dsb_fast.GenerationError, match="is a link"):
         make(generator, tmp_path / "d", 2, how={"overwrite": True})
     assert tree(elsewhere) == {"c.0.0.0": b"not ours"}
+
+
+def test_names_are_on_the_disk_before_the_journal_has_them_and_descriptions_come_last(generator, tmp_path):
+    system, folder, inner = RecordedSystem(), str(tmp_path / "d"), str(tmp_path / "d/signal_uv")
+    make(generator, folder, 4, how={"system": system})
+    calls = [call for call in system.log if call[0] in ("rename", "sync_directory", "sync_file", "make_directories")]
+    for k in range(2):
+        at = calls.index(("rename", f"{inner}/c.{k}.0.0"))
+        assert calls[at - 1] == ("make_directories", inner)
+        assert calls[at - 2] == ("sync_file", f"{folder}/.dsb-tmp-signal_uv-c.{k}.0.0")
+        assert calls[at + 1 : at + 4] == [
+            ("sync_directory", inner), ("sync_directory", folder), ("sync_file", f"{folder}/dataset.journal")
+        ]  # fmt: skip
+    renamed = [target for name, target in calls if name == "rename"]
+    assert renamed[-3:] == [f"{inner}/zarr.json", f"{folder}/zarr.json", f"{folder}/dataset.json"]
 
 
 def test_written_without_package_zarr(generator, tmp_path, monkeypatch):
