@@ -100,29 +100,42 @@ struct AlongX {
     return sum;
   }
 
-  // Results 2 k and on, k positions of x.
+  // Two vectors of results for kWidth positions.
   template <typename Load>
-  void doubled(const float* x, const Load& loaded, float* out) const {
-    F32 result[2], first, second;
+  void doubled(const float* x, const Load& loaded, F32* made) const {
+    F32 result[2];
 #pragma GCC unroll 2
     for (int r = 0; r < 2; ++r) {
       const Phase& f = phases[r];
       result[r] = madd(f.first, loaded(x + f.at, 2 * r), set_f32(0.0f));
       result[r] = madd(f.second, loaded(x + f.at + 1, 2 * r + 1), result[r]);
     }
-    interleave(result[0], result[1], &first, &second);
-    store_f32(first, out);
-    store_f32(second, out + kWidth);
+    interleave(result[0], result[1], made, made + 1);
+  }
+
+  // kUp vectors of results.
+  template <int kUp, int kDown, typename Load>
+  void results(const float* x, int64_t k, const Load& loaded, F32* made) const {
+    if (kUp == 2)
+      doubled(x + k * kWidth, loaded, made);
+    else if (kDown == 2)
+      *made = halved(x + 2 * k * kWidth - p.pad_left, loaded);
+    else
+      *made = same(x + k * kWidth - p.pad_left, loaded);
   }
 
   template <int kUp, int kDown, typename Load>
   void vector(const float* x, int64_t k, const Load& loaded, float* out) const {
-    if (kUp == 2)
-      doubled(x + k * kWidth, loaded, out + 2 * k * kWidth);
-    else if (kDown == 2)
+    if (kUp == 2) {
+      F32 made[2];
+      doubled(x + k * kWidth, loaded, made);
+      store_f32(made[0], out + 2 * k * kWidth);
+      store_f32(made[1], out + (2 * k + 1) * kWidth);
+    } else if (kDown == 2) {
       store_f32(halved(x + 2 * k * kWidth - p.pad_left, loaded), out + k * kWidth);
-    else
+    } else {
       store_f32(same(x + k * kWidth - p.pad_left, loaded), out + k * kWidth);
+    }
   }
 
   // Vector k, which is edge number e.
@@ -176,6 +189,112 @@ inline void along_y(const float* const* rows, const F32* taps, F32 gain, int64_t
   }
 }
 
+// Planes of rows of V vectors, twice that many results when doubling: the filtered rows stay in registers. kLines as
+// for along_y; the same sums.
+template <int V, int kUp, int kDown, bool kLines>
+void narrow_planes(const AlongX& along, const F32* taps, const Phase* phases, F32 gain, int64_t planes, const float* x,
+                   float* out) {
+  constexpr int kVectors = V * kUp;
+  const FilterPlane& p = along.p;
+  const int64_t height = p.in_width ? p.in_height : 0, width = p.in_width, row = p.out_width;
+  Edge edges[V];
+  for (int v = 0; v < V; ++v) edges[v] = along.edge_of(v);
+  const bool apart = phases[1].at != phases[0].at;
+  const int64_t top = kUp == 2 ? phases[0].at : -p.pad_top;
+  for (int64_t plane = 0; plane < planes; ++plane, x += p.in_height * width) {
+    F32 rows[4][kVectors];
+    const auto filter = [&](int64_t y, F32* made) {
+      if (y < 0 || y >= height) {
+#pragma GCC unroll 8
+        for (int v = 0; v < kVectors; ++v) made[v] = set_f32(0.0f);
+        return;
+      }
+      const float* from = x + y * width;
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v) {
+        __builtin_prefetch(from + v * kWidth * kDown + along.ahead);
+        if (kDown == 2) __builtin_prefetch(from + v * kWidth * kDown + kWidth + along.ahead);
+        along.results<kUp, kDown>(from, v, AtEdge{edges[v]}, made + v * kUp);
+      }
+    };
+    const auto write = [&](const F32* const* from, const F32* factors) {
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) {
+        F32 sum = set_f32(0.0f);
+#pragma GCC unroll 4
+        for (int k = 0; k < kFilterTaps / kUp; ++k) sum = madd(factors[k], from[k][v], sum);
+        sum = mul(sum, gain);
+        if (kLines)
+          stream_f32(sum, out + v * kWidth);
+        else if ((v + 1) * kWidth <= row)
+          store_f32(sum, out + v * kWidth);
+        else if (v * kWidth < row)
+          store_first(sum, row - v * kWidth, out + v * kWidth);
+      }
+      out += row;
+    };
+    const auto shift = [&](int by, int count) {
+#pragma GCC unroll 3
+      for (int k = 0; k < count; ++k) {
+#pragma GCC unroll 8
+        for (int v = 0; v < kVectors; ++v) rows[k][v] = rows[k + by][v];
+      }
+    };
+    if (kUp == 2) {
+      const F32 pairs[2][2] = {{phases[0].first, phases[0].second}, {phases[1].first, phases[1].second}};
+      filter(top, rows[0]);
+      filter(top + 1, rows[1]);
+      for (int64_t y = 0; y < p.out_height; y += 2) {
+        filter(top + y / 2 + 2, rows[2]);
+        const F32 *first[2] = {rows[0], rows[1]}, *second[2] = {rows[1], rows[2]};
+        write(first, pairs[0]);
+        if (y + 1 < p.out_height) apart ? write(second, pairs[1]) : write(first, pairs[1]);
+        shift(1, 2);
+      }
+      continue;
+    }
+    constexpr int kKept = kFilterTaps - kDown;
+#pragma GCC unroll 3
+    for (int k = 0; k < kKept; ++k) filter(top + k, rows[k]);
+    for (int64_t y = 0; y < p.out_height; ++y) {
+#pragma GCC unroll 2
+      for (int k = kKept; k < kFilterTaps; ++k) filter(top + y * kDown + k, rows[k]);
+      const F32* all[kFilterTaps] = {rows[0], rows[1], rows[2], rows[3]};
+      write(all, taps);
+      shift(kDown, kKept);
+    }
+  }
+}
+
+template <int kUp, int kDown>
+void narrow(bool lines, const AlongX& along, const F32* taps, const Phase* phases, F32 gain, int64_t planes,
+            const float* x, float* out) {
+#define DSB_NARROW(V)                                                                     \
+  if (along.count == V)                                                                   \
+    lines ? narrow_planes<V, kUp, kDown, true>(along, taps, phases, gain, planes, x, out) \
+          : narrow_planes<V, kUp, kDown, false>(along, taps, phases, gain, planes, x, out);
+  DSB_NARROW(1)
+  DSB_NARROW(2)
+  DSB_NARROW(4)
+#undef DSB_NARROW
+}
+
+// Whether rows were narrow enough. A function of its own: what it takes by address could not stay in the registers of
+// filter_planes.
+[[gnu::noinline]] bool all_narrow(const FilterPlane& p, bool lines, const float* taps_x, const float* taps_y,
+                                  float gain, int64_t planes, const float* x, float* out) {
+  const int64_t vectors = (p.out_width + p.up * kWidth - 1) / (p.up * kWidth);
+  if (vectors != 1 && vectors != 2 && vectors != 4) return false;
+  const AlongX along(p, taps_x);
+  Phase phases[2];
+  phases_of(taps_y, p.pad_top, phases);
+  F32 taps[kFilterTaps];
+  for (int64_t t = 0; t < kFilterTaps; ++t) taps[t] = set_f32(taps_y[t]);
+  const auto fits = p.up == 2 ? narrow<2, 1> : p.down == 2 ? narrow<1, 2> : narrow<1, 1>;
+  fits(lines, along, taps, phases, set_f32(gain), planes, x, out);
+  return true;
+}
+
 // Results on their way past the cache: they are collected until there are whole lines of memory.
 struct Stream {
   float *held, *out;
@@ -203,12 +322,16 @@ void filter_planes(const FilterPlane& p, int64_t planes, const float* x, const f
   Stream stream = {zeros + p.row, out};
   const bool lines = past_cache && p.out_width % 16 == 0 && reinterpret_cast<uintptr_t>(out) % 64 == 0;
   const bool collect = past_cache && !lines;
-  const AlongX along_x(p, taps_x);
   const F32 factor = set_f32(gain);
   Phase phases[2];
   phases_of(taps_y, p.pad_top, phases);
   F32 taps[kFilterTaps];
   for (int64_t t = 0; t < kFilterTaps; ++t) taps[t] = set_f32(taps_y[t]);
+  if (!collect && all_narrow(p, lines, taps_x, taps_y, gain, planes, x, out)) {
+    if (past_cache) stream_fence();
+    return;
+  }
+  const AlongX along_x(p, taps_x);
   const int64_t count = p.up == 2 ? 2 : kFilterTaps, in_height = p.in_width ? p.in_height : 0;
   for (int64_t plane = 0; plane < planes; ++plane, x += p.in_height * p.in_width) {
     int64_t made = 0;  // rows that were filtered or are not needed any more
