@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from dsb_fast import InputError, _images, random
+from dsb_fast._models.card import NEAR
 
 LATENT, BLOCKS = 6, 3
 
@@ -31,6 +32,9 @@ class ImageModel:
         if unknown := set(given) - {"truncation"}:
             raise InputError(f"no option is called {unknown}")
         return Options(**given)
+
+    def near(self, precision):
+        return NEAR[precision]
 
     def context(self, options) -> dict:
         return _images.recipe_entries(self.channels)

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from dsb_fast import InputError, random
+from dsb_fast._models.card import NEAR
 from dsb_fast.leads import LEADS_8
 
 LENGTH = 60
@@ -29,6 +30,9 @@ class SignalModel:
         if set(given) - {"leads"} or given.get("leads", 8) != 8:
             raise InputError(f"{given}: not an option")
         return Options()
+
+    def near(self, precision):
+        return NEAR[precision]
 
     def context(self, options) -> dict:
         return {"unit": "microvolt", "lead_names": list(LEADS_8), "sampling_rate_hz": 500.0}
