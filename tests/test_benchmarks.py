@@ -12,6 +12,8 @@ import pytest
 from references.arrays import close
 from tolerances import LUCID_IMAGE
 
+from dsb_fast._library import has_library
+
 ROOT = Path(__file__).resolve().parent.parent
 CASES = sorted(path.stem for path in (ROOT / "benchmarks" / "cases").glob("*.py"))
 
@@ -253,6 +255,10 @@ def test_gpu_check_refuses_a_file_that_is_not_there(tmp_path):
     assert (done.returncode, done.stderr) == (2, "gpu_check: absent.onnx: no such file\n")
 
 
+@pytest.mark.skipif(
+    not has_library(),
+    reason="libdsb_fast_ort.so is not built: ONNX Runtime's C headers were not there (.ci/ort fetches them)",
+)
 def test_nvidias_network_is_checked_and_timed(tmp_path):
     """A small one."""
     code = f"""
