@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
-from dsb_fast.export import lucid, lucid_graph, lucid_parts, lucid_portable
+from dsb_fast.export import lucid, lucid_graph, lucid_parts, lucid_portable, whole_graph
 from references import images
 from references.arrays import identical
 
@@ -49,7 +49,7 @@ def test_parts_are_those_that_are_built_alone(network, flavour):
     assert whole.SerializeToString(deterministic=True) == before, "the whole graph was changed"
     _same(first, build_mapping(mapping, lr_mlp))
     _same(second, build_synthesis(generator))
-    identical(lucid_parts.mean_style(whole), mean.reshape(-1))
+    identical(whole_graph.mean_style(whole), mean.reshape(-1))
 
 
 def _renamed(whole: onnx.ModelProto, old: str, new: str) -> None:

@@ -12,11 +12,11 @@ import numpy as np
 from .. import _labels, _numpy_seeds, random
 from .._errors import InputError
 from . import acceptance
+from .exported_image import PARTS
 from .image_model import LATENTS, SECOND_LATENTS, ImageModel, array, is_flag, of_one_batch
 from .nv_card import EXPORTED, MODES
 from .nv_options import NvOptions, check_cutoff, check_label, planes
 from .nv_source import GRAPH_OF, Key, input_shapes
-from .stylegan2_source import PARTS
 
 _MODE_OF = {noise: mode for mode, noise in GRAPH_OF.items()}
 _OPTIONS = ("truncation", "truncation_cutoff", "label", "noise", "mixing", "numpy_seed")

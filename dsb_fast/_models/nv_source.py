@@ -9,11 +9,11 @@ from functools import cached_property
 import numpy as np
 
 from .. import _cache, _files
-from .._errors import CheckpointError, InputError, ModelError
+from .._errors import CheckpointError, InputError
 from .checkpoint_file import CheckpointFile, kind_of
+from .exported_image import PARTS, ExportedImage
 from .nv_card import EXPORTED, FAMILIES, NV_SAID, NvCard, check_nv_card
 from .stylegan2_card import NETWORKS
-from .stylegan2_source import PARTS, in_bfloat16
 
 # As stylegan2_source has them; nothing attends here, and graphs in float16 are other graphs.
 PLANS = {"fp32": ("fp32",), "bf16": ("bf16 convolutions",), "fp16": ("fp16",)}
@@ -148,62 +148,35 @@ class NvCheckpoint:
         _files.write_atomically(path, self.build(key, flavour, precision).model)
 
 
-class NvExported:
-    """An exported ONNX file: the whole network, of which the parts can be had, or one part, and its card."""
+class NvExported(ExportedImage):
+    """An exported ONNX file of an NVIDIA or rosinality network."""
 
-    offers = ("graph",)
-
-    def __init__(self, path: str, data: bytes, network: str | None):
-        from ..export import onnx_file, stylegan2_parts
-
-        self.path, self.said = path, {}
-        found = onnx_file.check(data)
-        self.name, self.weights_sha256 = found.properties["model"], found.properties["weights_sha256"]
-        self._flavour = found.properties["flavour"]
-        self._graph = _cache.Graph(data, found.properties["graph_sha256"])
-        part, noise, self.precision = (found.card.pop(key, None) for key in ("part", "noise", "precision"))
+    def _part_of(self, card: dict) -> str:
+        part, noise, self.precision = (card.pop(key, None) for key in ("part", "noise", "precision"))
         if part not in PARTS or noise not in EXPORTED or self.precision not in ("fp32", "fp16"):
             raise CheckpointError(f"its model card does not say which part of {self.name} it is, and with which noise")
         self.plans = {name: PLANS[name] for name in (("fp16",) if self.precision == "fp16" else ("fp32", "bf16"))}
-        try:
-            self.card = check_nv_card(found.card)
-        except InputError as error:
-            raise CheckpointError(str(error)) from None
-        if {**found.inputs, **found.outputs} != _ports(self.card, part, noise):
-            raise CheckpointError("its model card does not fit the inputs and outputs of its graph")
-        if network not in (None, self.card.network):
-            raise InputError(f"network: {path} is the {self.card.network} one; {network} is in the checkpoint")
-        self.parts, self.noises = PARTS if part == "whole" else (part,), (noise,)
-        self._mean = stylegan2_parts.mean_style(found.model, self.card.style_dim) if part == "whole" else None
+        self.noises = (noise,)
+        return part
 
-    def confirm(self) -> None:
-        """Checked when it was opened."""
+    def _checked(self, card: dict) -> NvCard:
+        return check_nv_card(card)
+
+    def _ports(self, part: str) -> dict[str, tuple[int, ...]]:
+        return _ports(self.card, part, self.noises[0])
 
     @property
-    def mean_style(self) -> np.ndarray:
-        """float32 [style_dim], as it is in the graph."""
-        if self._mean is None:
-            raise ModelError(f"mean_style: {self.path}, the {self.parts[0]} network, has none; load the checkpoint")
-        return np.array(self._mean)
+    def _style_length(self) -> int:
+        return self.card.style_dim
 
-    def flavour(self, able: tuple[str, ...]) -> str:
-        """The file's own, whatever a backend runs."""
-        return self._flavour
+    def _halves(self, whole) -> tuple:
+        from ..export import stylegan2_parts
 
-    @cached_property
-    def _cut(self) -> dict[str, _cache.Graph]:
-        """Mapping and synthesis out of the whole network."""
-        import onnx
-
-        from ..export import onnx_file, stylegan2_parts
-
-        parts = stylegan2_parts.parts(onnx.load_model_from_string(self._graph.model), self.card.num_ws)
-        return {p: _cache.Graph(*onnx_file.serialise(m, {})) for p, m in zip(PARTS[1:], parts, strict=True)}
+        return stylegan2_parts.parts(whole, self.card.num_ws)
 
     def graph(self, key: Key, flavour: str, plan: str = "fp32") -> _cache.Graph:
         """The file's bytes, or the part cut out of them; made anew for bfloat16."""
-        graph = self._graph if key[0] == self.parts[0] else self._cut[key[0]]
-        return graph if plan == self.precision else in_bfloat16(graph, plan)
+        return self._part(key[0], plan)
 
     def export(self, path: str, flavour: str, key: Key, precision: str = "fp32") -> None:
         """Write the graph to ``path``. Raises InputError for another than the file's."""

@@ -12,8 +12,8 @@ import numpy as np
 
 from .. import random
 from .._errors import InputError
+from .exported_image import PARTS
 from .image_model import LATENTS, NOISE, SECOND_LATENTS, ImageModel, array, is_flag, of_one_batch
-from .stylegan2_source import PARTS
 
 _REFUSED = {
     "label": "a stylegan2-pytorch network is not conditional, it has no labels",

@@ -9,11 +9,11 @@ from functools import cached_property
 import numpy as np
 
 from .. import _cache, _files
-from .._errors import CheckpointError, InputError, ModelError
+from .._errors import CheckpointError, InputError
 from .checkpoint_file import CheckpointFile
+from .exported_image import PARTS, ExportedImage
 from .stylegan2_card import NETWORKS, SAID, StyleGan2Card, check_card
 
-PARTS = ("whole", "mapping", "synthesis")
 # How a precision can be computed, the fastest way first; :mod:`dsb_fast.export.fused_products` has the others.
 PLANS = {"fp32": ("fp32",), "bf16": ("bf16", "bf16 convolutions")}
 
@@ -151,66 +151,37 @@ def _builders(flavour: str) -> dict:
     return dict(zip((*PARTS, "fidelity"), makers, strict=True))
 
 
-class ExportedGraph:
-    """An exported ONNX file: the whole network, of which the parts can be had, or one part, and its card."""
+class ExportedGraph(ExportedImage):
+    """An exported ONNX file of a stylegan2-pytorch network."""
 
-    offers = ("graph",)
     plans = PLANS
 
-    def __init__(self, path: str, data: bytes, network: str | None):
-        from ..export import lucid_parts, onnx_file
-
-        self.path, self.said = path, {}
-        found = onnx_file.check(data)
-        self.name, self.weights_sha256 = found.properties["model"], found.properties["weights_sha256"]
-        self._flavour = found.properties["flavour"]
-        self._graph = _cache.Graph(data, found.properties["graph_sha256"])
-        part = found.card.pop("part", None)
+    def _part_of(self, card: dict) -> str:
+        part = card.pop("part", None)
         if part == "fidelity":
             raise CheckpointError("it was exported for torch-fidelity, which runs it; export without --fidelity")
         if part not in PARTS:
             raise CheckpointError(f"its model card does not say which part of {self.name} it is")
-        try:
-            self.card = check_card(found.card)
-        except InputError as error:
-            raise CheckpointError(str(error)) from None
-        if {**found.inputs, **found.outputs} != _ports(self.card, part):
-            raise CheckpointError("its model card does not fit the inputs and outputs of its graph")
-        if network not in (None, self.card.network):
-            raise InputError(f"network: {path} is the {self.card.network} one; {network} is in the checkpoint")
-        self.parts = PARTS if part == "whole" else (part,)
-        self._mean = lucid_parts.mean_style(found.model) if part == "whole" else None
-        if self._mean is not None and self._mean.shape != (self.card.latent_dim,):
-            raise CheckpointError(f"its mean_style is {list(self._mean.shape)}, needs [{self.card.latent_dim}]")
+        return part
 
-    def confirm(self) -> None:
-        """Checked when it was opened."""
+    def _checked(self, card: dict) -> StyleGan2Card:
+        return check_card(card)
+
+    def _ports(self, part: str) -> dict[str, tuple[int, ...]]:
+        return _ports(self.card, part)
 
     @property
-    def mean_style(self) -> np.ndarray:
-        """float32 [D], as it is in the graph."""
-        if self._mean is None:
-            raise ModelError(f"mean_style: {self.path}, the {self.parts[0]} network, has none; load the checkpoint")
-        return np.array(self._mean)
+    def _style_length(self) -> int:
+        return self.card.latent_dim
 
-    def flavour(self, able: tuple[str, ...]) -> str:
-        """The file's own, whatever a backend runs."""
-        return self._flavour
+    def _halves(self, whole) -> tuple:
+        from ..export import lucid_parts
 
-    @cached_property
-    def _cut(self) -> dict[str, _cache.Graph]:
-        """Mapping and synthesis out of the whole network."""
-        import onnx
-
-        from ..export import lucid_parts, onnx_file
-
-        parts = lucid_parts.parts(onnx.load_model_from_string(self._graph.model))
-        return {p: _cache.Graph(*onnx_file.serialise(m, {})) for p, m in zip(PARTS[1:], parts, strict=True)}
+        return lucid_parts.parts(whole)
 
     def graph(self, part: str, flavour: str, plan: str = "fp32") -> _cache.Graph:
         """The file's bytes, or the part cut out of them; made anew for another plan than "fp32"."""
-        graph = self._graph if part == self.parts[0] else self._cut[part]
-        return graph if plan == "fp32" else in_bfloat16(graph, plan)
+        return self._part(part, plan)
 
     def export(self, path: str, flavour: str | None = None, part: str = "whole") -> None:
         """Write the graph to ``path``. Raises InputError for another flavour or part than the file's."""
@@ -219,17 +190,6 @@ class ExportedGraph:
                 f"{self.path}: it is a {self._flavour} graph of the {self.parts[0]} network; another needs a checkpoint"
             )
         _files.write_atomically(path, self._graph.model)
-
-
-def in_bfloat16(graph: _cache.Graph, plan: str) -> _cache.Graph:
-    """A fused graph with the rounded products of ``plan``."""
-    import onnx
-
-    from ..export import fused_products, onnx_file
-
-    model = onnx.load_model_from_string(graph.model)
-    fused_products.to_bfloat16(model, plan)
-    return _cache.Graph(*onnx_file.serialise(model, {}))
 
 
 def _ports(card: StyleGan2Card, part: str) -> dict[str, tuple[int, ...]]:
