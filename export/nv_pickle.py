@@ -13,7 +13,7 @@ import io
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from dsb_fast._files import read_regular
 
 from . import pickle_data, torch_file
 
+Network = TypeVar("Network")
 _VERSION = 6  # of the persistence code, in every file the repositories have written
 _NUMBERS = {"f8", "f4", "f2", "i8", "i4", "i2", "i1", "u8", "u4", "u2", "u1", "b1"}
 _PLAIN = (str, int, float, bytes, bool, type(None))
@@ -181,6 +182,15 @@ def load(path: str | os.PathLike) -> tuple[Any, str]:
     data = read_regular(path)
     try:
         return parse(data), hashlib.sha256(data).hexdigest()
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+
+
+def read(path: str | os.PathLike, describe: Callable[[Any], Network]) -> Network:
+    """What ``describe`` makes of the object tree of the file ``path``; its CheckpointErrors begin with the path."""
+    tree, _ = load(path)
+    try:
+        return describe(tree)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
 

@@ -61,11 +61,7 @@ def from_file(path: str | os.PathLike, network: str = "ema") -> NvNetwork:
     Raises CheckpointError, one line that begins with the path, and InputError for another name of a network.
     """
     _check_name(network)
-    tree, _ = nv_pickle.load(path)
-    try:
-        return from_tree(tree, network)
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from None
+    return nv_pickle.read(path, lambda tree: from_tree(tree, network))
 
 
 def looks_like(tree: Any) -> bool:
