@@ -12,8 +12,11 @@ from .base import Backend, Device
 from .native import NativeBackend
 from .onnx_runtime import CudaBackend, OnnxRuntimeCpuBackend
 from .openvino import OpenVinoBackend
+from .pytorch import TorchCpuBackend, TorchCudaBackend
 
 BACKENDS: tuple[type[Backend], ...] = (CudaBackend, NativeBackend, OnnxRuntimeCpuBackend, OpenVinoBackend)
+ASKED: tuple[type[Backend], ...] = (TorchCudaBackend, TorchCpuBackend)  # for by name, never picked
+ENGINES = ("auto", *dict.fromkeys(backend.engine for backend in (*BACKENDS, *ASKED)))
 PRECISIONS = ("fp32", "fp16", "bf16")
 
 
@@ -25,15 +28,18 @@ class Opened(NamedTuple):
     at: Callable[[object], Backend]
 
 
-def open_first(source, key, device: str, precision: str, plan: str | None = None) -> Opened:
+def open_first(source, key, device: str, precision: str, plan: str | None = None, engine: str = "auto") -> Opened:
     """The best of ``device``'s backends that can take what ``source`` has and that starts.
 
     ``key`` names one of the source's graphs: the length of an ECG network's signals, the part of an image network, and
-    ``plan`` one of the ways in which the source's graphs can be computed in ``precision``, None its first. A
-    backend that ``auto`` would have preferred and that does not start is reported as a warning of logger dsb_fast.
+    ``plan`` one of the ways in which the source's graphs can be computed in ``precision``, None its first; ``engine``
+    is whose backends are meant. A backend that ``auto`` would have preferred and that does not start is reported as a
+    warning of logger dsb_fast.
     """
-    able = [(kind, number) for kind, number in candidates(device, precision) if kind.takes in source.offers]
-    if precision not in source.plans:
+    able = [(kind, number) for kind, number in candidates(device, precision, engine) if kind.takes in source.offers]
+    if not able and engine != "auto":
+        raise DeviceError(f"backend {engine}: it can't run {source.path}; backend auto takes one that can")
+    if precision not in source.plans and any(kind.takes != "description" for kind, _ in able):
         raise DeviceError(f"precision {precision}: {source.path} runs in {', '.join(source.plans)}")
     for kind, number in able:
 
@@ -44,16 +50,15 @@ def open_first(source, key, device: str, precision: str, plan: str | None = None
                     f"precision {precision}: device {kind.device} needs the compiled operators for it, which are not "
                     "built here; fp32 works"
                 )
-            flavour = source.flavour(flavours)
+            flavour = source.flavour(flavours) if kind.takes != "description" else flavours[0]
             if flavour not in flavours:
                 what = f"a {flavour} graph" if precision == "fp32" else f"a {flavour} graph in {precision}"
                 raise DeviceError(f"device {kind.device}: it can't run {what} here; a {flavours[-1]} one works")
-            model = (
-                source.packed()
-                if kind.takes == "network"
-                else source.graph(wanted, flavour, plan or source.plans[precision][0])
-            )
-            return kind(model if kind.takes == "network" else model.model, precision, number, flavour), model.sha256
+            if kind.takes == "graph":
+                graph = source.graph(wanted, flavour, plan or source.plans[precision][0])
+                return kind(graph.model, precision, number, flavour), graph.sha256
+            model = source.packed() if kind.takes == "network" else source.description(wanted)
+            return kind(model, precision, number, flavour), model.sha256
 
         try:
             backend, sha256 = open_it(key)
@@ -84,8 +89,12 @@ def _joined(found: list[Device]) -> Device:
     return replace(able[0], detail="; ".join(row.detail for row in able))
 
 
-def candidates(device: str, precision: str) -> list[tuple[type[Backend], str]]:
+def candidates(device: str, precision: str, engine: str = "auto") -> list[tuple[type[Backend], str]]:
     """Backend classes for ``device``, best first, each with the device's own number or ''. Raises DeviceError."""
+    if engine not in ENGINES:
+        raise DeviceError(f"backend: {engine!r} is not known; there are {', '.join(ENGINES)}")
+    if engine != "auto":
+        return _of_engine(device, precision, engine)
     if precision not in PRECISIONS:
         raise DeviceError(f"precision: '{precision}' is not known; there are {', '.join(PRECISIONS)}")
     if not isinstance(device, str):
@@ -109,6 +118,26 @@ def candidates(device: str, precision: str) -> list[tuple[type[Backend], str]]:
     if not able:
         raise DeviceError(f"precision {precision}: device {name} runs {', '.join(here[0].precisions)}")
     return [(backend, number) for backend in able]
+
+
+def _of_engine(device: str, precision: str, engine: str) -> list[tuple[type[Backend], str]]:
+    """:func:`candidates` of one engine. Its backends are taken for device "auto", too."""
+    if precision not in PRECISIONS:
+        raise DeviceError(f"precision: '{precision}' is not known; there are {', '.join(PRECISIONS)}")
+    name, _, number = str(device).partition(":")
+    own = [kind for kind in (*BACKENDS, *ASKED) if kind.engine == engine]
+    kinds = [kind for kind in own if name in ("auto", kind.device) and (not number or kind.numbered)]
+    if not kinds or (number and not number.isdecimal()):
+        devices = ", ".join(dict.fromkeys(kind.device for kind in own))
+        raise DeviceError(f"backend {engine}: it has no device '{device}'; there are auto, {devices}")
+    rows = [kind.probe() for kind in kinds]
+    here = [kind for kind, row in zip(kinds, rows, strict=True) if row.available]
+    if not here:
+        raise DeviceError(f"backend {engine}: {rows[-1].reason}")
+    able = [kind for kind in here if precision in kind.precisions]
+    if not able:
+        raise DeviceError(f"precision {precision}: backend {engine} runs {', '.join(here[0].precisions)}")
+    return [(kind, number) for kind in able]
 
 
 def _names() -> list[str]:

@@ -30,10 +30,12 @@ class Backend(ABC):
     """A graph or a network made ready to run. ``run`` may be called from several threads at once."""
 
     device: ClassVar[str]
+    engine: ClassVar[str]  # whose runtime it is, what load's ``backend`` names
     auto: ClassVar[bool]
     numbered: ClassVar[bool] = False
     precisions: ClassVar[tuple[str, ...]] = ("fp32",)
-    takes: ClassVar[str] = "graph"  # what it is opened with: an ONNX "graph", or a packed "network"
+    takes: ClassVar[str] = "graph"  # what it is opened with: an ONNX "graph", a packed "network", or a "description"
+    draws: ClassVar[bool] = False  # makes samples of images from their numbers alone, by grey_levels
 
     @classmethod
     def flavours(cls, precision: str = "fp32") -> tuple[str, ...]:

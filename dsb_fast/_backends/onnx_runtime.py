@@ -49,6 +49,7 @@ def cpu_type() -> str:
 
 
 class _OnnxRuntimeBackend(Backend):
+    engine = "onnxruntime"
     provider: str
 
     def _open(self, graph: bytes | str, options, providers: list) -> None:

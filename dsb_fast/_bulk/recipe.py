@@ -103,6 +103,8 @@ def load_again(manifest: dict, where: str, device: str | None = None, checkpoint
         settings["network"] = manifest["options"]["network"]
     if checkpoint is None and "." not in manifest["model"]:  # no registered name
         raise InputError(f"{where}: made with weights that are in no registered model; --checkpoint names them")
+    if str(manifest.get("backend")).startswith("torch-"):
+        settings["backend"] = "torch"
     precision = str(manifest.get("precision", "fp32"))
     generator = load(manifest["model"], device or _device(manifest), precision, checkpoint, **settings)
     if generator.info["weights_sha256"] != manifest.get("weights_sha256"):
@@ -113,7 +115,9 @@ def load_again(manifest: dict, where: str, device: str | None = None, checkpoint
 
 
 def _device(manifest: dict) -> str:
-    return {"openvino": "openvino", "onnxruntime-cuda": "cuda"}.get(str(manifest.get("backend")), "cpu")
+    return {"openvino": "openvino", "onnxruntime-cuda": "cuda", "torch-cuda": "cuda"}.get(
+        str(manifest.get("backend")), "cpu"
+    )
 
 
 def same_footing(generator: Generator, manifest: dict) -> bool:

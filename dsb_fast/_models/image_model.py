@@ -63,6 +63,8 @@ class ImageModel:
 
     def batch_size(self, backend) -> int:
         """The backend's own, or less where images are large."""
+        if backend.flavour == "torch":  # whose batches are all of one size
+            return backend.batch_size
         pixels = _PIXELS_ON_CUDA if backend.device == "cuda" else _PIXELS_A_CALL[backend.flavour]
         return max(1, min(backend.batch_size, pixels // self.card.image_size**2))
 

@@ -11,6 +11,7 @@ import numpy as np
 from .. import _cache, _files
 from .._errors import CheckpointError, InputError
 from .checkpoint_file import CheckpointFile, kind_of
+from .description import Description, digest
 from .exported_image import PARTS, ExportedImage
 from .nv_card import EXPORTED, FAMILIES, NV_SAID, NvCard, check_nv_card
 from .stylegan2_card import NETWORKS
@@ -29,7 +30,7 @@ class NvCheckpoint:
     ``defaults``. ``name`` None is that of its family.
     """
 
-    offers = ("graph",)
+    offers = ("graph", "description")
     plans = PLANS
     parts = PARTS
 
@@ -138,6 +139,14 @@ class NvCheckpoint:
         card = json.dumps(asdict(self.card), sort_keys=True)
         words = [f"nv-{'-'.join(key)}", flavour, plan, self.weights_sha256, self.name, card]
         return _cache.graph(words, lambda: self.build(key, flavour, plan))
+
+    def description(self, key: Key) -> Description:
+        """The network itself and, of the whole one, its mean style."""
+        (part, noise), mean = key, self.mean_style
+        settings = {"part": part, "noise": noise, "network": self.described, "mean_style": mean}
+        return Description(
+            "stylegan2", settings, digest("stylegan2", self.weights_sha256, self.network, *key, mean.tolist())
+        )
 
     def flavour(self, able: tuple[str, ...]) -> str:
         """What the backend prefers."""

@@ -11,6 +11,7 @@ import numpy as np
 from .. import _cache, _files
 from .._errors import CheckpointError, InputError
 from .checkpoint_file import CheckpointFile
+from .description import Description, digest
 from .exported_image import PARTS, ExportedImage
 from .stylegan2_card import NETWORKS, SAID, StyleGan2Card, check_card
 
@@ -26,7 +27,7 @@ class Checkpoint:
     :func:`dsb_fast.export.lucid.from_tree`. They win over ``defaults``, whose options lose to a ``.config.json``, too.
     """
 
-    offers = ("graph",)
+    offers = ("graph", "description")
     plans = PLANS
     parts = PARTS
 
@@ -128,6 +129,16 @@ class Checkpoint:
         card = json.dumps(asdict(self.card), sort_keys=True)
         key = [f"lucid-{part}", flavour, plan, self.weights_sha256, self.name, card]
         return _cache.graph(key, lambda: self.build(part, flavour, plan))
+
+    def description(self, part: str) -> Description:
+        """The tensors of ``part``, and what they do not tell."""
+        network = self.lucid.network(self.network)
+        settings = {
+            "part": part, "mapping": network.mapping, "generator": network.generator, "mean_style": self.mean_style,
+            "lr_mlp": self.lucid.lr_mlp, "attention": self.lucid.attention,
+        }  # fmt: skip
+        said = [self.network, part, self.lucid.lr_mlp, self.lucid.attention, self.mean_style.tolist()]
+        return Description("lucid", settings, digest("lucid", self.weights_sha256, *said))
 
     def flavour(self, able: tuple[str, ...]) -> str:
         """What the backend prefers."""
