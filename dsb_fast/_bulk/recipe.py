@@ -113,7 +113,8 @@ def load_again(manifest: dict, where: str, device: str | None = None, checkpoint
 
 
 def _device(manifest: dict) -> str:
-    return {"openvino": "openvino", "onnxruntime-cuda": "cuda"}.get(str(manifest.get("backend")), "cpu")
+    device = {"openvino": "openvino", "onnxruntime-cuda": "cuda", "onnxruntime-tensorrt": "tensorrt"}
+    return device.get(str(manifest.get("backend")), "cpu")
 
 
 def same_footing(generator: Generator, manifest: dict) -> bool:

@@ -13,6 +13,7 @@ from .._errors import CheckpointError, InputError
 from .checkpoint_file import CheckpointFile, kind_of
 from .exported_image import PARTS, ExportedImage
 from .nv_card import EXPORTED, FAMILIES, NV_SAID, NvCard, check_nv_card
+from .on_device import WholeNumbers
 from .stylegan2_card import NETWORKS
 
 # As stylegan2_source has them; nothing attends here, and graphs in float16 are other graphs.
@@ -121,10 +122,10 @@ class NvCheckpoint:
         """The graph that ``key`` names, in one piece with its weights."""
         from ..export import fused_products, onnx_file, stylegan2_graphs
 
-        part, noise = key
+        levels, (part, noise) = (True, key.key) if isinstance(key, WholeNumbers) else (False, key)
         mean = self.mean_style if part == "whole" else None
         precision = "fp16" if plan == "fp16" else "fp32"
-        model = stylegan2_graphs.build(self.described, part, noise, flavour, mean, precision)
+        model = stylegan2_graphs.build(self.described, part, noise, flavour, mean, precision, levels)
         if plan in fused_products.BFLOAT16:
             fused_products.to_bfloat16(model, plan)
         card = {**asdict(self.card), "part": part, "noise": noise, "precision": precision}
@@ -136,7 +137,8 @@ class NvCheckpoint:
     def graph(self, key: Key, flavour: str, plan: str = "fp32") -> _cache.Graph:
         """The graph, from the cache where it is there and whole."""
         card = json.dumps(asdict(self.card), sort_keys=True)
-        words = [f"nv-{'-'.join(key)}", flavour, plan, self.weights_sha256, self.name, card]
+        names = (*key.key, "levels") if isinstance(key, WholeNumbers) else key
+        words = [f"nv-{'-'.join(names)}", flavour, plan, self.weights_sha256, self.name, card]
         return _cache.graph(words, lambda: self.build(key, flavour, plan))
 
     def flavour(self, able: tuple[str, ...]) -> str:

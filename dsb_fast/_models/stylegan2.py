@@ -14,6 +14,7 @@ from .. import random
 from .._errors import InputError
 from .exported_image import PARTS
 from .image_model import LATENTS, NOISE, SECOND_LATENTS, ImageModel, array, is_flag, of_one_batch
+from .on_device import Draw, WholeNumbers, whole_numbers
 
 _REFUSED = {
     "label": "a stylegan2-pytorch network is not conditional, it has no labels",
@@ -61,6 +62,8 @@ class StyleGan2Model(ImageModel):
 
     def samples(self, backend_of, seed: int, start: int, count: int, options: StyleGan2Options) -> np.ndarray:
         """uint8 [count, height, width, channels]."""
+        if backend_of(self.key).draws and not options.mixing:
+            return self._made_on_device(backend_of, seed, start, count, options)
         inputs = self.inputs(seed, start, count, options)
         if not options.mixing:
             return self.outputs(backend_of("whole").run(inputs), options)
@@ -68,6 +71,14 @@ class StyleGan2Model(ImageModel):
         styles = [self._truncated(backend_of("mapping").run({"z": z})["w"], options) for z in (inputs["z"], second)]
         w = mix(*styles, self.card.blocks)
         return self.outputs(backend_of("synthesis").run({"w": w, "noise": inputs["noise"]}), options)
+
+    def _made_on_device(self, backend_of, seed: int, start: int, count: int, options: StyleGan2Options) -> np.ndarray:
+        draws = [
+            Draw("normal", LATENTS, {"z": (self.card.latent_dim,)}),
+            Draw("uniform", NOISE, {"noise": (self.card.image_size, self.card.image_size)}),
+        ]
+        psi = {"truncation_psi": np.array(options.truncation, np.float32)}
+        return whole_numbers(self.name, backend_of(WholeNumbers("whole")), draws, seed, start, count, psi)
 
     def _truncated(self, w: np.ndarray, options: StyleGan2Options) -> np.ndarray:
         return self.mean_style + np.float32(options.truncation) * (w - self.mean_style)
