@@ -52,6 +52,10 @@ class Generator:
         """Samples a call of the network at which the speed is best and the memory modest."""
         return self.model.batch_size(self.backend)
 
+    def share(self, count: int, threads: int) -> int:
+        """Samples a call that are worth making where ``count`` are shared out to ``threads``."""
+        return self.batch_size if self.backend.fixed_batch else max(1, -(-count // threads))
+
     def make(self, seed: int, start: int, count: int, options) -> np.ndarray:
         """``count`` samples in one call of the network, on the calling thread. ``options`` from ``model.options``."""
         return self.model.samples(self.backend_of, seed, start, count, options)
@@ -61,7 +65,7 @@ class Generator:
     ):
         """Samples in order, as batches made in parallel: an iterator of arrays, a bounded number of them in memory."""
         threads = threads or self.backend.parallel
-        size = min(batch_size or self.batch_size, max(1, -(-count // threads)))
+        size = min(batch_size or self.batch_size, self.share(count, threads))
         jobs = ((first, min(size, start + count - first)) for first in range(start, start + count, size))
         threads = min(threads, -(-count // size) or 1)
         return ordered(lambda job: self.make(seed, *job, options), jobs, threads, 0 if threads == 1 else threads)
@@ -110,7 +114,7 @@ class Generator:
         ahead = None if prefetch is None else whole_number("prefetch", prefetch, 0)
         chosen = self.model.options(**options)
         _numpy_seeds.check(chosen, seed, start, count)
-        share = max(1, -(-count // self.backend.parallel))
+        share = self.share(count, self.backend.parallel)
         size = min(size or min(self.batch_size, share), max(1, count))
         batches = ((first, min(size, start + count - first)) for first in range(start, start + count, size))
         return self.made_ahead(seed, batches, size, chosen, min(self.batch_size, share), prefetch=ahead)
@@ -181,6 +185,7 @@ class Generator:
             "variant": _kernels.active_variant(),
             "grade": self.backend.grade,
             "depends_on": dict(self.backend.depends_on),
+            **({"note": self.backend.note} if self.backend.note else {}),
         }
 
 

@@ -6,7 +6,8 @@ import os
 
 from ._errors import MissingDependencyError
 
-_PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "libdsb_fast_ort.so")
+_FOLDER = os.path.dirname(os.path.abspath(__file__))
+_PATH, _CUDA_PATH = (os.path.join(_FOLDER, f"libdsb_fast_ort{end}.so") for end in ("", "_cuda"))
 
 
 def has_library() -> bool:
@@ -26,3 +27,17 @@ def library_path() -> str:
             "to their folder and install dsb-fast again"
         )
     return _PATH
+
+
+def has_cuda_library() -> bool:
+    """Whether the operators for ONNX Runtime's CUDA provider were built (CMake's DSB_CUDA)."""
+    return os.path.isfile(_CUDA_PATH)
+
+
+def cuda_library_path() -> str:
+    """Path of the library with the CUDA provider's operators. Raises MissingDependencyError if it was not built."""
+    if not has_cuda_library():
+        raise MissingDependencyError(
+            "the CUDA operators are not built: install dsb-fast from source with DSB_CUDA=1 and nvcc there"
+        )
+    return _CUDA_PATH

@@ -19,7 +19,7 @@ from .pulse2pulse import DECODER, ENCODER, LEAKY_SLOPE, LENGTH_UNIT, PADDING, TA
 OPSET = 17
 DOMAIN = "dsb_fast"
 IR_VERSION = 9  # ONNX Runtime 1.17 reads no newer one
-_DENSE_POINTS = 2  # widest bottleneck that is made a matrix; beyond, the matrix grows with the square
+DENSE_POINTS = 2  # widest bottleneck that is made a matrix; beyond, the matrix grows with the square
 
 
 class _Builder:
@@ -62,7 +62,7 @@ def _dense(layer: Layer, points: int, reads: list[list[tuple[int, int]]]) -> tup
     return matrix.reshape(in_channels * points, -1).astype(np.float32), bias
 
 
-def _dense_down(layer: Layer, points: int, stride: int):
+def dense_down(layer: Layer, points: int, stride: int):
     inside = range(points)
     reads = [
         [(stride * o + tap - PADDING, tap) for tap in range(TAPS) if stride * o + tap - PADDING in inside]
@@ -71,7 +71,7 @@ def _dense_down(layer: Layer, points: int, stride: int):
     return _dense(layer, points, reads)
 
 
-def _dense_up(layer: Layer, points: int, repetition: int):
+def dense_up(layer: Layer, points: int, repetition: int):
     inside = range(points * repetition)
     reads = [
         [((o + tap - PADDING) // repetition, tap) for tap in range(TAPS) if o + tap - PADDING in inside] for o in inside
@@ -128,15 +128,15 @@ def build(network: Pulse2Pulse, length: int) -> onnx.ModelProto:
 
     Raises InputError if ``length`` is not a multiple of 2500.
     """
-    _check_length(length)
+    check_length(length)
     b = _Builder()
     middle = length // LENGTH_UNIT
-    dense = middle <= _DENSE_POINTS
+    dense = middle <= DENSE_POINTS
     x, encoded = "noise", {}
     for name, stride in ENCODER:
         layer = network.layers[name]
         if dense and name == "conv_6":
-            y = _matrix(b, x, layer, *_dense_down(layer, 5 * middle, stride))
+            y = _matrix(b, x, layer, *dense_down(layer, 5 * middle, stride))
             x = b.node("LeakyRelu", [y], f"{name}.out", alpha=LEAKY_SLOPE)
         else:
             x = encoded[name] = _down(b, x, layer, stride)
@@ -145,7 +145,7 @@ def build(network: Pulse2Pulse, length: int) -> onnx.ModelProto:
         if joined:
             x = b.node("Concat", [x, encoded[joined]], f"{name}.in", axis=1)
         if dense and name == "deconv_1":
-            y = b.node("Relu", [_matrix(b, x, layer, *_dense_up(layer, middle, repetition))], f"{name}.relu")
+            y = b.node("Relu", [_matrix(b, x, layer, *dense_up(layer, middle, repetition))], f"{name}.relu")
             shape = b.constant(f"{name}.shape", np.array([-1, layer.weight.shape[0], middle * repetition]))
             x = b.node("Reshape", [y, shape], f"{name}.out")
         else:
@@ -156,7 +156,7 @@ def build(network: Pulse2Pulse, length: int) -> onnx.ModelProto:
 
 def build_fused(network: Pulse2Pulse, length: int) -> onnx.ModelProto:
     """The same network as one operator of domain ``dsb_fast`` (csrc/ort/pulse2pulse.cc), with the published weights."""
-    _check_length(length)
+    check_length(length)
     b = _Builder()
     inputs, strides, repetitions = ["noise"], [], []
     for name, stride, repetition in (
@@ -174,7 +174,7 @@ def build_fused(network: Pulse2Pulse, length: int) -> onnx.ModelProto:
     return _model(b, network.leads, length, {"": OPSET, DOMAIN: 1})
 
 
-def _check_length(length: int) -> None:
+def check_length(length: int) -> None:
     if length <= 0 or length % LENGTH_UNIT:
         raise InputError(f"length: {length} points; Pulse2Pulse needs a positive multiple of {LENGTH_UNIT}")
 

@@ -44,7 +44,7 @@ def build(
 def build_mapping(mapping: Tensors, lr_mlp: float) -> onnx.ModelProto:
     """The mapping network alone: input ``z``, output ``w``, not truncated, float32 [N, D] both."""
     graph = Graph("")
-    _mapping(StandardPart(graph, mapping), lr_mlp)
+    mapping_nodes(StandardPart(graph, mapping), lr_mlp)
     graph.nodes[-1].output[0] = "w"
     size = ["N", mapping["net.0.weight"].shape[1]]
     return model(graph, "lucid_mapping", {"z": size}, {"w": size})
@@ -92,15 +92,20 @@ def energies(weight: np.ndarray) -> np.ndarray:
 
 def _whole(mapping: Tensors, generator: Tensors, mean_style: np.ndarray, lr_mlp: float, attention: str | None) -> Graph:
     graph = Graph("", attention)
-    w = _mapping(StandardPart(graph, mapping), lr_mlp)
-    mean = graph.constant("mean_style", np.reshape(mean_style, -1))
-    moved = graph.node("Mul", [graph.node("Sub", [w, mean], "w.apart"), "truncation_psi"], "w.moved")
-    graph.node("Add", [moved, mean], "w")
+    truncated_styles(graph, mapping, mean_style, lr_mlp)
     _synthesis(StandardPart(graph, generator), rows=False)
     return graph
 
 
-def _mapping(s: StandardPart, lr_mlp: float) -> str:
+def truncated_styles(graph: Graph, tensors: Tensors, mean_style: np.ndarray, lr_mlp: float) -> None:
+    """``z`` through the mapping network and ``truncation_psi``, to ``w``."""
+    w = mapping_nodes(StandardPart(graph, tensors), lr_mlp)
+    mean = graph.constant("mean_style", np.reshape(mean_style, -1))
+    moved = graph.node("Mul", [graph.node("Sub", [w, mean], "w.apart"), "truncation_psi"], "w.moved")
+    graph.node("Add", [moved, mean], "w")
+
+
+def mapping_nodes(s: StandardPart, lr_mlp: float) -> str:
     length = s.node("ReduceL2", ["z"], "z.length", axes=[1])
     length = s.node("Max", [length, s.graph.constant("z.least", 1e-12)], "z.divisor")
     w = s.node("Div", ["z", length], "latent")
@@ -143,7 +148,7 @@ def _start(g: StandardPart, rows: bool) -> str:
     return g.conv(x, "initial_conv", pads=[1] * 4)
 
 
-def _factors(part: Part, w: str, layer: str) -> str:
+def factors_of(part: Part, w: str, layer: str) -> str:
     """style + 1, [N, channels]."""
     bias = part.graph.constant(f"{part.name}{layer}.bias", part[f"{layer}.bias"] + np.float32(1))
     return part.node("Gemm", [w, part.constant(f"{layer}.weight"), bias], f"{layer}.out", transB=1)
@@ -157,7 +162,7 @@ def _scale(part: StandardPart, x: str, factors: str, name: str) -> str:
 
 def _convolution(block: StandardPart, x: str, w: str, noise: str, k: str, up: bool) -> str:
     """One modulated layer with its noise; the factors go in before the upsampling, where there are fewer points."""
-    name, factors = f"conv{k}", _factors(block, w, f"to_style{k}")
+    name, factors = f"conv{k}", factors_of(block, w, f"to_style{k}")
     x = _scale(block, x, factors, name)
     x = _upsample(block, x, f"{name}.up") if up else x
     x = block.conv(x, name, pads=[1] * 4)
@@ -173,7 +178,7 @@ def _convolution(block: StandardPart, x: str, w: str, noise: str, k: str, up: bo
 
 def _colours(rgb: StandardPart, x: str, w: str, below: str, last: bool) -> str:
     """The image so far: this block's part and what came from below, enlarged and blurred unless it is the last."""
-    image = rgb.conv(_scale(rgb, x, _factors(rgb, w, "to_style"), "conv"), "conv")
+    image = rgb.conv(_scale(rgb, x, factors_of(rgb, w, "to_style"), "conv"), "conv")
     image = rgb.node("Add", [image, below], "sum") if below else image
     if last:
         return image

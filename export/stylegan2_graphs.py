@@ -9,14 +9,15 @@ import onnx
 
 from dsb_fast._errors import InputError
 
-from . import stylegan2_fused, stylegan2_half, stylegan2_portable
+from . import cuda_stylegan2, stylegan2_fused, stylegan2_half, stylegan2_portable
+from .cuda_graph import CudaGraph, cuda_model
 from .ecg_graph import DOMAIN
 from .lucid_builder import Graph, model
 from .stylegan2_network import StyleGan2Network
 
 PARTS = ("whole", "mapping", "synthesis")
 NOISES = ("input", "const", "none")
-_FLAVOURS = {"portable": ("", stylegan2_portable), "fused": (DOMAIN, stylegan2_fused)}
+_FLAVOURS = {"portable": ("", stylegan2_portable), "fused": (DOMAIN, stylegan2_fused), "cuda": ("", stylegan2_portable)}
 
 
 def build(
@@ -26,6 +27,7 @@ def build(
     flavour: str = "portable",
     mean_style: np.ndarray | None = None,
     precision: str = "fp32",
+    levels: bool = False,
 ) -> onnx.ModelProto:
     """The graph of a ``part`` of the network: "whole", "mapping" or "synthesis"; float32, the batch N free.
 
@@ -37,10 +39,11 @@ def build(
 
     ``noise``: "input", "const" (the planes of the file, inside) or "none". ``mean_style`` [w_dim] is what styles are
     drawn towards, in all rows; left out, the file's own; without any the graph has no truncation. ``precision`` "fp16",
-    of portable graphs: the synthesis in float16 between float32 inputs and output (:mod:`.stylegan2_half`). Raises
-    InputError for another part, noise, flavour or precision, and for "const" where the file has no planes.
+    of portable and cuda graphs: the synthesis in float16 between float32 inputs and output (:mod:`.stylegan2_half`).
+    ``levels``, of cuda graphs: the outputs are grey levels (:mod:`.cuda_lucid`). Raises InputError for another part,
+    noise, flavour or precision, and for "const" where the file has no planes.
     """
-    precisions = ("fp32", "fp16") if flavour == "portable" else ("fp32",)
+    precisions = ("fp32",) if flavour == "fused" else ("fp32", "fp16")
     asked = (("part", part, PARTS), ("noise", noise, NOISES), ("flavour", flavour, tuple(_FLAVOURS)))
     for name, value, known in (*asked, (f"precision of {flavour} graphs", precision, precisions)):
         if value not in known:
@@ -48,19 +51,22 @@ def build(
     if noise == "const" and network.noisy and not network.has_stored_noise:
         raise InputError("noise: 'const'; the file has no stored noise maps; there are 'input' and 'none'")
     domain, builder = _FLAVOURS[flavour]
-    graph = Graph(domain)
+    graph = CudaGraph(precision) if flavour == "cuda" else Graph(domain)
     mean = network.mean_style if mean_style is None else mean_style
     inputs = _inputs(network, part, noise, mean is not None)
     if part == "mapping":
         builder.mapping(graph, network, "w")
-        return model(graph, "stylegan2_mapping", inputs, {"w": ["N", network.num_ws, network.w_dim]})
+        made = cuda_model if flavour == "cuda" else model
+        return made(graph, "stylegan2_mapping", inputs, {"w": ["N", network.num_ws, network.w_dim]})
     if part == "whole":
         _styles(graph, network, mean, builder)
+    name = "stylegan2" if part == "whole" else "stylegan2_synthesis"
+    if flavour == "cuda":
+        return cuda_stylegan2.ended(graph, network, name, inputs, noise, levels)
     if precision == "fp16":
         stylegan2_half.HalfSynthesis(graph, network, noise).build()
     else:
         builder.synthesis(graph, network, noise)
-    name = "stylegan2" if part == "whole" else "stylegan2_synthesis"
     image = ["N", network.img_channels, network.resolution, network.resolution]
     return model(graph, name, inputs, {"image": image})
 

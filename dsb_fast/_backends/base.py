@@ -35,7 +35,10 @@ class Backend(ABC):
     numbered: ClassVar[bool] = False
     precisions: ClassVar[tuple[str, ...]] = ("fp32",)
     takes: ClassVar[str] = "graph"  # what it is opened with: an ONNX "graph", a packed "network", or a "description"
-    draws: ClassVar[bool] = False  # makes samples of images from their numbers alone, by grey_levels
+    rounds: ClassVar[bool] = False  # it makes lower precisions of float32 graphs by itself
+    stand_in: ClassVar[str] = ""  # the device that does its work, with a warning, where it can't
+    fixed_batch: ClassVar[bool] = False  # a call costs what batch_size samples cost, however few are asked for
+    draws: bool = False  # it has ``sample``: random numbers and whole numbers are made where the network runs
 
     @classmethod
     def flavours(cls, precision: str = "fp32") -> tuple[str, ...]:
@@ -46,6 +49,7 @@ class Backend(ABC):
     grade: str  # exact, repeatable or near
     depends_on: dict[str, str]  # what the grade depends on
     flavour: str = "portable"  # of the graph that runs
+    note: str = ""  # what a user should know of how it runs here
     parallel: int  # calls of run that are worth making at once
     batch_size: int  # samples a call at which the speed is best
 

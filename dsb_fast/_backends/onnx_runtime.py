@@ -1,9 +1,7 @@
-"""ONNX Runtime's CPU and CUDA execution providers."""
+"""ONNX Runtime, and its CPU execution provider."""
 
 from __future__ import annotations
 
-import os
-import threading
 from functools import cache
 from importlib.util import find_spec
 
@@ -14,11 +12,12 @@ from .._errors import DeviceError, GenerationError
 from .._library import has_library, library_path
 from .base import Backend, Device, cores
 
-_CPU_PROVIDER, _CUDA_PROVIDER = "CPUExecutionProvider", "CUDAExecutionProvider"
+_CPU_PROVIDER = "CPUExecutionProvider"
 
 
 @cache
-def _onnxruntime():
+def onnxruntime_module():
+    """The package onnxruntime, None where it is not installed."""
     try:
         import onnxruntime
     except ImportError:
@@ -48,29 +47,35 @@ def cpu_type() -> str:
     return f"{maker} family {family} model {model} {width}"
 
 
-class _OnnxRuntimeBackend(Backend):
+def said(error: BaseException) -> str:
+    """What ONNX Runtime says went wrong, fit to stand in a line."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
+
+
+class OnnxRuntimeBackend(Backend):
+    """A session of ONNX Runtime."""
+
     engine = "onnxruntime"
     provider: str
 
     def _open(self, graph: bytes | str, options, providers: list) -> None:
         try:
-            self._session = _onnxruntime().InferenceSession(graph, options, providers=providers)
+            self._session = onnxruntime_module().InferenceSession(graph, options, providers=providers)
         except Exception as error:  # ONNX Runtime raises many classes of its own
-            raise DeviceError(
-                f"device {self.device}: ONNX Runtime refused the graph: {str(error).splitlines()[0][:200]}"
-            ) from None
+            raise DeviceError(f"device {self.device}: ONNX Runtime refused the graph: {said(error)}") from None
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         try:
             results = self._session.run(None, inputs)
         except Exception as error:  # ONNX Runtime raises many classes of its own
-            text = str(error).splitlines()[0][:200]
-            raise GenerationError(f"device {self.device}: ONNX Runtime could not run the graph: {text}") from None
+            raise GenerationError(
+                f"device {self.device}: ONNX Runtime could not run the graph: {said(error)}"
+            ) from None
         return dict(zip(self._outputs, results, strict=True))
 
 
-class OnnxRuntimeCpuBackend(_OnnxRuntimeBackend):
+class OnnxRuntimeCpuBackend(OnnxRuntimeBackend):
     """The CPU provider, one thread a call: samples in parallel share the weights and wait for nobody."""
 
     device, auto, provider = "cpu", True, _CPU_PROVIDER
@@ -89,7 +94,7 @@ class OnnxRuntimeCpuBackend(_OnnxRuntimeBackend):
         return Device("cpu", True, True, f"ONNX Runtime, {cores()} cores")
 
     def __init__(self, graph: bytes | str, precision: str, number: str, flavour: str = "portable"):
-        ort = _onnxruntime()
+        ort = onnxruntime_module()
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4
@@ -106,48 +111,3 @@ class OnnxRuntimeCpuBackend(_OnnxRuntimeBackend):
         self._open(graph, options, [_CPU_PROVIDER])
         self.name = "onnxruntime-cpu"
         self.parallel = cores()
-
-
-class CudaBackend(_OnnxRuntimeBackend):
-    """The CUDA provider, in full float32 (no TF32), or what a graph has in float16."""
-
-    device, auto, numbered, provider = "cuda", True, True, _CUDA_PROVIDER
-    precisions = ("fp32", "fp16")
-    grade = "near"
-
-    @classmethod
-    def probe(cls) -> Device:
-        if find_spec("onnxruntime") is None:
-            return Device("cuda", False, True, "", "onnxruntime is not installed; pip install 'dsb-fast[gpu]'")
-        if not os.path.exists("/dev/nvidiactl") and not os.path.exists("/dev/dxg"):
-            return Device("cuda", False, True, "", "this machine has no NVIDIA GPU, or its driver is not loaded")
-        if _CUDA_PROVIDER not in _onnxruntime().get_available_providers():
-            return Device("cuda", False, True, "", "this onnxruntime has no CUDA provider; pip install 'dsb-fast[gpu]'")
-        return Device("cuda", True, True, "ONNX Runtime, CUDA provider")
-
-    def __init__(self, graph: bytes | str, precision: str, number: str, flavour: str = "portable"):
-        ort = _onnxruntime()
-        if hasattr(ort, "preload_dlls"):
-            ort.preload_dlls()
-        options = ort.SessionOptions()
-        options.log_severity_level = 4
-        settings = {
-            "device_id": number or "0",
-            "use_tf32": "0",
-            "cudnn_conv_algo_search": "HEURISTIC",
-            "cudnn_conv_use_max_workspace": "1",
-        }
-        self._open(graph, options, [(_CUDA_PROVIDER, settings)])
-        if _CUDA_PROVIDER not in self._session.get_providers():
-            raise DeviceError(
-                f"device cuda:{number or 0}: the CUDA provider could not start (it needs CUDA 13, cuDNN 9 and a GPU of "
-                "that number); device cpu works"
-            )
-        self._lock = threading.Lock()
-        self.name = "onnxruntime-cuda"
-        self.depends_on = {"onnxruntime": ort.__version__}
-        self.parallel, self.batch_size = 2, 64
-
-    def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        with self._lock:  # one stream: a second call would only wait inside, holding its buffers
-            return super().run(inputs)

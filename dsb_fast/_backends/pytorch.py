@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import queue
 import threading
 from importlib.util import find_spec
 
 import numpy as np
 
-from .._errors import DeviceError, GenerationError, MissingDependencyError
+from .._errors import DeviceError, MissingDependencyError
 from .base import Backend, Device, cores
 
-_NOT_NUMBERS = "the network's output has values that are not numbers; the weights are unusable"
 _PIXELS = {"cpu": 8 * 128 * 128, "cuda": 64 * 128 * 128}  # a call
 _MOST = {"cpu": 8, "cuda": 256}  # samples a call
 _SIGNALS = {"cpu": 8, "cuda": 64}
@@ -37,7 +35,7 @@ class _TorchBackend(Backend):
     auto, engine, takes = False, "torch", "description"
     precisions = ("fp32", "fp16", "bf16")
     grade, flavour = "near", "torch"
-    draws = True
+    rounds = fixed_batch = draws = True
 
     @classmethod
     def flavours(cls, precision: str = "fp32") -> tuple[str, ...]:
@@ -52,18 +50,20 @@ class _TorchBackend(Backend):
         types = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
         with torch.inference_mode():
             self._network = _networks.network(model, self._device, types[precision])
-        self.name, self.flavour = f"torch-{self.device}", "torch"
-        size = model.settings["network"].resolution if model.family == "stylegan2" else _lucid_size(model)
-        most = (
-            _SIGNALS[self.device] if size is None else max(1, min(_MOST[self.device], _PIXELS[self.device] // size**2))
-        )
-        self.batch_size = batch_size or most
+        self.name, self._ends = f"torch-{self.device}", model.ends
+        self.batch_size = batch_size or self._samples_a_call()
         self._programs: dict[tuple, _Pool] = {}
         self._making = threading.Lock()
 
     def _checked(self, torch, number: str):
         """The torch.device. Raises DeviceError where it is not there."""
         return torch.device("cpu")
+
+    def _samples_a_call(self) -> int:
+        side = self._network.image_size
+        if side is None:
+            return _SIGNALS[self.device]
+        return max(1, min(_MOST[self.device], _PIXELS[self.device] // side**2))
 
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         batched = {name: array for name, array in inputs.items() if array.ndim}
@@ -76,32 +76,26 @@ class _TorchBackend(Backend):
             parts.append(pool({name: self._filled(array) for name, array in part.items()} | still))
         return {name: np.concatenate([part[name] for part in parts])[:count] for name in parts[0]}
 
-    def microvolts(self, seed: int, start: int, count: int, length: int, scale: float) -> np.ndarray:
-        """int16 [count, leads, length] of samples ``start`` to ``start + count - 1``; noise is drawn on the device."""
-        from .._models.description import Drawn
+    def sample(self, draws, seed: int, start: int, count: int, still: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Whole numbers of samples ``start`` to ``start + count - 1``; ``draws`` are made on the device.
 
-        noise = Drawn("uniform", 0, {"noise": (self._network.leads, length)}, -1.0, 1.0)
-        return self._samples(("microvolts", scale), [noise], {}, seed, start, count, _Microvolts(scale))
+        ``still``: the other inputs, numbers or one a sample. Outputs as :func:`.on_device.whole_numbers` takes them.
+        """
+        from .._networks.sampler import Sampler
 
-    def grey_levels(self, drawn: list, given: dict, seed: int, start: int, count: int, levels) -> np.ndarray:
-        """uint8 [count, height, width, channels]; ``drawn`` inputs are drawn on the device, ``given`` ones copied."""
-        return self._samples(("levels", levels), drawn, given, seed, start, count, _GreyLevels(*levels))
-
-    def _samples(self, key: tuple, drawn: list, given: dict, seed: int, start: int, count: int, finish) -> np.ndarray:
-        shapes = tuple((name, array.shape[array.ndim and 1 :]) for name, array in given.items())
-        key = (*key, shapes, *((d.kind, d.stream, *d.shapes.items()) for d in drawn))
-        batched = {name: array for name, array in given.items() if array.ndim}
-        still = {name: array for name, array in given.items() if not array.ndim} | {"seed": _wrapped(seed)}
-        room = self._room(batched) | still | {"start": _wrapped(start)}
-        pool = self._pool(key, _Sampler(self._network, drawn, self.batch_size, finish), room)
+        batched = {name: array for name, array in still.items() if array.ndim}
+        fixed = {name: array for name, array in still.items() if not array.ndim} | {"seed": _wrapped(seed)}
+        function = Sampler(self._network, draws, self.batch_size, self._ends)
+        key = ("sample", repr(draws), *((name, array.shape[1:]) for name, array in batched.items()), *fixed)
+        pool = self._pool(key, function, self._room(batched) | fixed | {"start": _wrapped(start)})
         parts = []
-        for first in range(0, count, self.batch_size):
-            part = {name: self._filled(a[first : first + self.batch_size]) for name, a in batched.items()}
-            made = pool(part | still | {"start": _wrapped(start + first)})
-            if not made["finite"]:
-                raise GenerationError(_NOT_NUMBERS)
-            parts.append(made["samples"])
-        return np.concatenate(parts)[:count] if len(parts) != 1 else parts[0][:count]
+        for first in range(0, max(count, 1), self.batch_size):
+            part = {name: self._filled(array[first : first + self.batch_size]) for name, array in batched.items()}
+            parts.append(pool(part | fixed | {"start": _wrapped(start + first)}))
+        return {
+            "samples": np.concatenate([part["samples"] for part in parts])[:count],
+            "not_numbers": sum(part["not_numbers"] for part in parts),
+        }
 
     def _room(self, batched: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         return {name: np.zeros((self.batch_size, *array.shape[1:]), array.dtype) for name, array in batched.items()}
@@ -199,52 +193,6 @@ class _Eager:
             return {name: made.numpy() for name, made in self._function(tensors).items()}
 
 
-class _Sampler:
-    """Random inputs, the network and whole numbers: what one call of a program does for one batch of samples."""
-
-    def __init__(self, network, drawn: list, count: int, finish):
-        self._network, self._drawn, self._count, self._finish = network, drawn, count, finish
-
-    def __call__(self, inputs: dict) -> dict:
-        inputs = dict(inputs)
-        seed, start = inputs.pop("seed"), inputs.pop("start")
-        for drawn in self._drawn:
-            inputs |= self._numbers(drawn, seed, start)
-        return self._finish(self._network.run(inputs))
-
-    def _numbers(self, drawn, seed, start) -> dict:
-        from .._networks import philox
-
-        sizes = [math.prod(shape) for shape in drawn.shapes.values()]
-        where = (seed, start, self._count, sum(sizes), drawn.stream)
-        values = philox.normal(*where) if drawn.kind == "normal" else philox.uniform(*where, drawn.low, drawn.high)
-        parts = zip(drawn.shapes.items(), values.split(sizes, 1), strict=True)
-        return {name: part.reshape(self._count, *shape) for (name, shape), part in parts}
-
-
-class _Microvolts:
-    """``signal * scale``, cut toward zero."""
-
-    def __init__(self, scale: float):
-        self._scale = scale
-
-    def __call__(self, outputs: dict) -> dict:
-        torch, signal = _torch(), outputs["signal"]
-        return {"samples": (signal * self._scale).to(torch.int16), "finite": torch.isfinite(signal).all()}
-
-
-class _GreyLevels:
-    """``image * scale + offset``, held to 0..255, cut down and channels last."""
-
-    def __init__(self, scale: float, offset: float):
-        self._scale, self._offset = scale, offset
-
-    def __call__(self, outputs: dict) -> dict:
-        torch, image = _torch(), outputs["image"]
-        levels = (image * self._scale + self._offset).clamp(0, 255).to(torch.uint8)
-        return {"samples": levels.permute(0, 2, 3, 1).contiguous(), "finite": torch.isfinite(image).all()}
-
-
 @contextlib.contextmanager
 def full_float32():
     """float32 products in float32 and not in TF32, whatever the program around has asked torch for."""
@@ -261,11 +209,3 @@ def full_float32():
 def _wrapped(number: int) -> np.ndarray:
     """An unsigned 64-bit number as torch, which has none, holds it."""
     return np.array(number % (1 << 64), np.uint64).view(np.int64)
-
-
-def _lucid_size(model) -> int | None:
-    """Side of the images of stylegan2-pytorch's networks; None of signals."""
-    if model.family != "lucid":
-        return None
-    generator = model.settings["generator"]
-    return 2 << len({name.split(".")[1] for name in generator if name.startswith("blocks.")})

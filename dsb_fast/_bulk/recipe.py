@@ -115,9 +115,9 @@ def load_again(manifest: dict, where: str, device: str | None = None, checkpoint
 
 
 def _device(manifest: dict) -> str:
-    return {"openvino": "openvino", "onnxruntime-cuda": "cuda", "torch-cuda": "cuda"}.get(
-        str(manifest.get("backend")), "cpu"
-    )
+    device = {"openvino": "openvino", "onnxruntime-tensorrt": "tensorrt"}
+    backend = str(manifest.get("backend"))
+    return device.get(backend, "cuda" if backend.endswith("-cuda") else "cpu")
 
 
 def same_footing(generator: Generator, manifest: dict) -> bool:

@@ -81,8 +81,8 @@ def _check_shards(recipe: dict) -> None:
 def run_here(generator: Generator, dataset: Dataset, options, batch_size, threads, made, stats: Stats) -> None:
     """What is missing of ``dataset``, on this process's threads."""
     threads = threads or generator.backend.parallel
-    per_thread = -(-(dataset.plan.count - dataset.samples_there) // threads)
-    batch_size = batch_size or min(generator.batch_size, max(1, per_thread))
+    share = generator.share(dataset.plan.count - dataset.samples_there, threads)
+    batch_size = batch_size or min(generator.batch_size, share)
     make = partial(generator.make, dataset.recipe["seed"], options=options)
     Pipeline(make, dataset.format, dataset, batch_size, threads, made, stats).run(dataset.missing())
 

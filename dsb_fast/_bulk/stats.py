@@ -6,8 +6,11 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+from .. import _stages
+
 # Stage by stage what a sample goes through; a thread that is in none of them waits for another.
-STAGES = ("generate", "encode", "digest", "write", "publish")
+STAGES = ("generate", "device", "copy", "encode", "digest", "write", "publish")
+ON_DEVICE = ("device", "copy")  # where another processor than this one makes samples; one thread at a time
 WAIT = "wait"
 
 
@@ -42,7 +45,7 @@ class Stats:
             "bytes": self.bytes,
             "wall_s": self.wall_s,
             "cpu_s": self.cpu_s,
-            "threads": self.threads,
+            "threads": {**{stage: 1 for stage in ON_DEVICE if stage in self.wall_s}, **self.threads},
         }
 
     def merge(self, other: dict) -> None:
@@ -63,6 +66,12 @@ class Stats:
         elapsed = max(self.elapsed_s, 1e-9)
         return {stage: self.cpu_s.get(stage, 0.0) / (elapsed * cores) for stage in STAGES}
 
+    def limit(self) -> tuple[str, float]:
+        """The stage whose threads are busiest, which is what the run waits for, and their share of the time."""
+        busy = self.busy()
+        slowest = max(STAGES, key=lambda stage: busy[stage])
+        return slowest, busy[slowest]
+
     def table(self, cores: int) -> str:
         """What ``dsb-fast generate --stats`` prints."""
         busy, machine = self.busy(), self.machine(cores)
@@ -72,8 +81,11 @@ class Stats:
             f"{'stage':10}{'threads':>8}{'busy':>8}{'machine':>9}   of {cores} cores",
         ]
         for stage in STAGES:
-            threads = self.threads.get(stage, 0)
-            lines.append(f"{stage:10}{threads:8}{busy[stage]:8.0%}{machine[stage]:9.1%}")
+            threads = self.threads.get(stage, int(stage in self.wall_s))
+            if threads or stage not in ON_DEVICE:
+                lines.append(f"{stage:10}{threads:8}{busy[stage]:8.0%}{machine[stage]:9.1%}")
+        stage, share = self.limit()
+        lines.append(f"limited by {stage}: busy {share:.0%} of the time")
         return "\n".join(lines) + "\n"
 
 
@@ -92,7 +104,9 @@ class Clock:
         return left
 
     def __enter__(self):
+        self._before = _stages.set_clock(self)
         return self
 
     def __exit__(self, *_):
+        _stages.set_clock(self._before)
         self.enter(WAIT)

@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 from typing import NamedTuple
 
 _VERSION = "1"  # of what dsb_fast._networks computes: another one is another result
 
 
 class Description(NamedTuple):
-    """``settings`` are the arguments of dsb_fast._networks' class of that ``family``; ``sha256`` names the result."""
+    """``settings`` are the arguments of dsb_fast._networks' class of that ``family``; ``sha256`` names the result.
+
+    ``ends`` is what its output becomes, None if it stays as it is: "microvolt", or grey "levels"; times a number, plus
+    another.
+    """
 
     family: str
     settings: dict
+    ends: tuple[str, float, float] | None
     sha256: str
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """Inputs that a backend may draw where it runs: ``shapes`` by name, one after the other in a sample's numbers."""
-
-    kind: str  # "uniform" in [low, high), or "normal"
-    stream: int
-    shapes: dict[str, tuple[int, ...]]
-    low: float = 0.0
-    high: float = 1.0
 
 
 def digest(*words) -> str:

@@ -12,6 +12,7 @@ from .. import _kernels, leads, random
 from .._errors import GenerationError, InputError
 from . import registry
 from .card import NEAR, Near
+from .on_device import Draw, WholeNumbers, whole_numbers
 
 NAME = "cardiovascular.ecg"
 _MICROVOLT_PER_UNIT = {"uV": 1, "mV": 1000}
@@ -210,6 +211,10 @@ class EcgModel:
     def samples(self, backend_of, seed: int, start: int, count: int, options: EcgOptions) -> np.ndarray:
         """int16 [count, leads, length]: one call of the backend."""
         backend = backend_of(self.key)
+        if backend.draws:
+            draws = [Draw("uniform", self.noise_stream, {"noise": (len(self.card.leads), self.card.length)}, -1.0)]
+            made = whole_numbers(self.name, backend_of(WholeNumbers(self.key)), draws, seed, start, count, {})
+            return self._leads(made, options)
         if backend.takes == "graph":
             return self.outputs(backend.run(self.inputs(seed, start, count, options)), options)
         signal_uv = backend.microvolts(seed, start, count, self.card.length, self.card.microvolt_scale)

@@ -12,12 +12,13 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import _cache, _files
-from .._errors import CheckpointError, InputError, ModelError
+from .._errors import CheckpointError, DeviceError, InputError, ModelError
 from . import registry
 from .card import Card
 from .checkpoint_file import kind_of, read_tree
 from .description import Description, digest
 from .ecg import NAME, PUBLISHED, EcgCard, foreign_card, read_card
+from .on_device import NO_HALF, WholeNumbers
 from .weights import weights_of
 
 _IMAGES = {"lucid": "stylegan2-pytorch", "nvlabs": "StyleGAN2 of NVIDIA", "rosinality": "StyleGAN2 of rosinality"}
@@ -67,7 +68,7 @@ class Checkpoint:
     """
 
     offers = ("network", "graph", "description")
-    plans = {"fp32": ("fp32",)}  # noqa: RUF012
+    plans = {"fp32": ("fp32",), "fp16": ("fp16",)}  # noqa: RUF012
 
     def __init__(self, path: str, values: dict, published: bool, tree: tuple | None = None):
         self.path, self._values, self._tree = path, values, tree
@@ -116,19 +117,36 @@ class Checkpoint:
         except CheckpointError as error:
             raise CheckpointError(f"{self.path}: {error}") from None
 
-    def build(self, length: int, flavour: str = "portable") -> _cache.Graph:
-        """The graph for signals of ``length`` points, in one piece with its weights."""
-        from ..export import ecg_graph, onnx_file
+    def build(self, key, flavour: str = "portable", plan: str = "fp32") -> _cache.Graph:
+        """The graph that ``key`` names, in one piece with its weights: see :meth:`graph`."""
+        from ..export import onnx_file
 
+        length = key.key if isinstance(key, WholeNumbers) else key
         card = replace(self.card, length=length)
         properties = onnx_file.metadata(NAME, flavour, self.weights_sha256, card.licence, card.citation, asdict(card))
-        make = ecg_graph.build_fused if flavour == "fused" else ecg_graph.build
-        return _cache.Graph(*onnx_file.serialise(make(self.network, length), properties))
+        return _cache.Graph(*onnx_file.serialise(self._model(length, flavour, plan, key is not length), properties))
 
-    def graph(self, length: int, flavour: str = "portable", plan: str = "fp32") -> _cache.Graph:
-        """The graph, from the cache where it is there and whole."""
+    def _model(self, length: int, flavour: str, plan: str, whole_numbers: bool):
+        from ..export import cuda_ecg, ecg_graph
+
+        if flavour == "cuda":
+            scale = self.card.microvolt_scale if whole_numbers else None
+            return cuda_ecg.build(self.network, length, plan, scale)
+        return (ecg_graph.build_fused if flavour == "fused" else ecg_graph.build)(self.network, length)
+
+    def graph(self, key, flavour: str = "portable", plan: str = "fp32") -> _cache.Graph:
+        """The graph, from the cache where it is there and whole.
+
+        ``key``: the length of its signals, or of :class:`WholeNumbers` of one. Raises DeviceError for float16 of another
+        flavour than "cuda".
+        """
+        if plan == "fp16" and flavour != "cuda":
+            raise DeviceError(NO_HALF)
+        about = ["microvolt"] if isinstance(key, WholeNumbers) else []
+        length = key.key if about else key
         card = json.dumps(asdict(replace(self.card, length=length)), sort_keys=True)
-        return _cache.graph(["ecg", flavour, self.weights_sha256, card], lambda: self.build(length, flavour))
+        words = ["ecg", flavour, *([plan] if plan != "fp32" else []), *about, self.weights_sha256, card]
+        return _cache.graph(words, lambda: self.build(key, flavour, plan))
 
     def packed(self) -> Packed:
         """The network for the compiled kernels, from the cache where it is there and whole."""
@@ -138,9 +156,11 @@ class Checkpoint:
         array, note, sha256 = _cache.array(key, lambda: _fused.pack(self.network))
         return Packed(tuple(map(tuple, json.loads(note))), array, sha256)
 
-    def description(self, length: int) -> Description:
-        """The network itself, for any length."""
-        return Description("pulse2pulse", {"network": self.network}, digest("pulse2pulse", self.weights_sha256))
+    def description(self, key) -> Description:
+        """The network itself, for any length; ``key`` as :meth:`graph` takes it."""
+        ends = ("microvolt", self.card.microvolt_scale, 0.0) if isinstance(key, WholeNumbers) else None
+        settings = {"network": self.network}
+        return Description("pulse2pulse", settings, ends, digest("pulse2pulse", self.weights_sha256))
 
     def flavour(self, able: tuple[str, ...]) -> str:
         """What a backend that runs the flavours ``able``, the preferred one first, gets."""

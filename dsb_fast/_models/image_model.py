@@ -16,7 +16,6 @@ LATENTS, NOISE, SECOND_LATENTS = 0, 1, 2  # streams
 # Above, a batch costs memory and is no faster. Of 128 x 128 pixels the portable network made 52 images a second one by
 # one, 50 by eights; the fused one, whose weights are then read once for all, 61 and 69.
 _PIXELS_A_CALL = {"portable": 128 * 128, "fused": 8 * 128 * 128}
-_PIXELS_ON_CUDA = 64 * 128 * 128
 
 
 class ImageModel:
@@ -63,9 +62,9 @@ class ImageModel:
 
     def batch_size(self, backend) -> int:
         """The backend's own, or less where images are large."""
-        if backend.flavour == "torch":  # whose batches are all of one size
+        if backend.fixed_batch:
             return backend.batch_size
-        pixels = _PIXELS_ON_CUDA if backend.device == "cuda" else _PIXELS_A_CALL[backend.flavour]
+        pixels = _PIXELS_A_CALL[backend.flavour]
         return max(1, min(backend.batch_size, pixels // self.card.image_size**2))
 
     def outputs(self, arrays: dict[str, np.ndarray], options) -> np.ndarray:

@@ -12,12 +12,12 @@ import numpy as np
 from .. import _labels, _numpy_seeds, random
 from .._errors import InputError
 from . import acceptance
-from .description import Drawn
 from .exported_image import PARTS
 from .image_model import LATENTS, NOISE, SECOND_LATENTS, ImageModel, array, is_flag, of_one_batch
 from .nv_card import EXPORTED, MODES
 from .nv_options import NvOptions, check_cutoff, check_label, planes
 from .nv_source import GRAPH_OF, Key, input_shapes
+from .on_device import Draw, WholeNumbers, whole_numbers
 
 _MODE_OF = {noise: mode for mode, noise in GRAPH_OF.items()}
 _OPTIONS = ("truncation", "truncation_cutoff", "label", "noise", "mixing", "numpy_seed")
@@ -75,10 +75,8 @@ class NvModel(ImageModel):
 
     def samples(self, backend_of, seed: int, start: int, count: int, options: NvOptions) -> np.ndarray:
         """uint8 [count, height, width, channels]."""
-        if not options.mixing and not options.numpy_seed and options.truncation_cutoff is None:
-            backend = backend_of(("whole", GRAPH_OF[options.noise]))
-            if backend.draws:
-                return self._made_by(backend, seed, start, count, options)
+        if self._drawn_on_device(backend_of, options):
+            return self._made_on_device(backend_of, seed, start, count, options)
         z = self.latents(seed, start, count, options)
         still = self.still(seed, start, count, options)
         if not options.mixing:
@@ -89,16 +87,21 @@ class NvModel(ImageModel):
         mixed = np.concatenate([w[0][:, :half], w[1][:, half:]], axis=1)
         return self.outputs({"image": self.image_of_styles(backend_of, mixed, still, options)}, options)
 
-    def _made_by(self, backend, seed: int, start: int, count: int, options: NvOptions) -> np.ndarray:
-        """Samples by a backend that draws latents and planes itself."""
-        given = {"truncation_psi": np.array(options.truncation, np.float32)}
-        if self.card.labels:
-            given["label"] = _labels.rows(seed, start, count, options.label, self.card.labels)
-        drawn = [Drawn("normal", LATENTS, {"z": (self.card.latent_dim,)})]
-        if options.noise == "random":
+    def _drawn_on_device(self, backend_of, options: NvOptions) -> bool:
+        """Whether all that the options ask for is in the graph that a device runs from numbers to grey levels."""
+        plain = options.truncation_cutoff is None and not options.mixing and not options.numpy_seed
+        return plain and backend_of(self.key).draws
+
+    def _made_on_device(self, backend_of, seed: int, start: int, count: int, options: NvOptions) -> np.ndarray:
+        draws = [Draw("normal", LATENTS, {"z": (self.card.latent_dim,)})]
+        if options.noise == "random" and self.card.planes:
             shapes = {name: tuple(shape[1:]) for name, shape in self.card.planes.items()}
-            drawn.append(Drawn("normal", NOISE, shapes))
-        return backend.grey_levels(drawn, given, seed, start, count, self.levels)
+            draws.append(Draw("normal", NOISE, shapes))
+        still = {"truncation_psi": np.array(options.truncation, np.float32)}
+        if self.card.labels:
+            still["label"] = _labels.rows(seed, start, count, options.label, self.card.labels)
+        backend = backend_of(WholeNumbers(("whole", GRAPH_OF[options.noise])))
+        return whole_numbers(self.name, backend, draws, seed, start, count, still)
 
     def latents(self, seed: int, start: int, count: int, options: NvOptions) -> np.ndarray:
         """z float32 [count, latent_dim]. Raises InputError where numpy has no such seed."""

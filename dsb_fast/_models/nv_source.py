@@ -14,6 +14,7 @@ from .checkpoint_file import CheckpointFile, kind_of
 from .description import Description, digest
 from .exported_image import PARTS, ExportedImage
 from .nv_card import EXPORTED, FAMILIES, NV_SAID, NvCard, check_nv_card
+from .on_device import WholeNumbers
 from .stylegan2_card import NETWORKS
 
 # As stylegan2_source has them; nothing attends here, and graphs in float16 are other graphs.
@@ -122,10 +123,10 @@ class NvCheckpoint:
         """The graph that ``key`` names, in one piece with its weights."""
         from ..export import fused_products, onnx_file, stylegan2_graphs
 
-        part, noise = key
+        levels, (part, noise) = (True, key.key) if isinstance(key, WholeNumbers) else (False, key)
         mean = self.mean_style if part == "whole" else None
         precision = "fp16" if plan == "fp16" else "fp32"
-        model = stylegan2_graphs.build(self.described, part, noise, flavour, mean, precision)
+        model = stylegan2_graphs.build(self.described, part, noise, flavour, mean, precision, levels)
         if plan in fused_products.BFLOAT16:
             fused_products.to_bfloat16(model, plan)
         card = {**asdict(self.card), "part": part, "noise": noise, "precision": precision}
@@ -137,16 +138,17 @@ class NvCheckpoint:
     def graph(self, key: Key, flavour: str, plan: str = "fp32") -> _cache.Graph:
         """The graph, from the cache where it is there and whole."""
         card = json.dumps(asdict(self.card), sort_keys=True)
-        words = [f"nv-{'-'.join(key)}", flavour, plan, self.weights_sha256, self.name, card]
+        names = (*key.key, "levels") if isinstance(key, WholeNumbers) else key
+        words = [f"nv-{'-'.join(names)}", flavour, plan, self.weights_sha256, self.name, card]
         return _cache.graph(words, lambda: self.build(key, flavour, plan))
 
-    def description(self, key: Key) -> Description:
-        """The network itself and, of the whole one, its mean style."""
+    def description(self, key) -> Description:
+        """The network itself and its mean style; ``key`` as :meth:`graph` takes it."""
+        key, ends = (key.key, ("levels", 127.5, 128.0)) if isinstance(key, WholeNumbers) else (key, None)
         (part, noise), mean = key, self.mean_style
         settings = {"part": part, "noise": noise, "network": self.described, "mean_style": mean}
-        return Description(
-            "stylegan2", settings, digest("stylegan2", self.weights_sha256, self.network, *key, mean.tolist())
-        )
+        sha256 = digest("stylegan2", self.weights_sha256, self.network, *key, mean.tolist())
+        return Description("stylegan2", settings, ends, sha256)
 
     def flavour(self, able: tuple[str, ...]) -> str:
         """What the backend prefers."""

@@ -12,9 +12,9 @@ import numpy as np
 
 from .. import random
 from .._errors import InputError
-from .description import Drawn
 from .exported_image import PARTS
 from .image_model import LATENTS, NOISE, SECOND_LATENTS, ImageModel, array, is_flag, of_one_batch
+from .on_device import Draw, WholeNumbers, whole_numbers
 
 _REFUSED = {
     "label": "a stylegan2-pytorch network is not conditional, it has no labels",
@@ -62,9 +62,8 @@ class StyleGan2Model(ImageModel):
 
     def samples(self, backend_of, seed: int, start: int, count: int, options: StyleGan2Options) -> np.ndarray:
         """uint8 [count, height, width, channels]."""
-        if not options.mixing and (backend := backend_of("whole")).draws:
-            psi = {"truncation_psi": np.array(options.truncation, np.float32)}
-            return backend.grey_levels(self._drawn, psi, seed, start, count, self.levels)
+        if backend_of(self.key).draws and not options.mixing:
+            return self._made_on_device(backend_of, seed, start, count, options)
         inputs = self.inputs(seed, start, count, options)
         if not options.mixing:
             return self.outputs(backend_of("whole").run(inputs), options)
@@ -73,14 +72,16 @@ class StyleGan2Model(ImageModel):
         w = mix(*styles, self.card.blocks)
         return self.outputs(backend_of("synthesis").run({"w": w, "noise": inputs["noise"]}), options)
 
+    def _made_on_device(self, backend_of, seed: int, start: int, count: int, options: StyleGan2Options) -> np.ndarray:
+        draws = [
+            Draw("normal", LATENTS, {"z": (self.card.latent_dim,)}),
+            Draw("uniform", NOISE, {"noise": (self.card.image_size, self.card.image_size)}),
+        ]
+        psi = {"truncation_psi": np.array(options.truncation, np.float32)}
+        return whole_numbers(self.name, backend_of(WholeNumbers("whole")), draws, seed, start, count, psi)
+
     def _truncated(self, w: np.ndarray, options: StyleGan2Options) -> np.ndarray:
         return self.mean_style + np.float32(options.truncation) * (w - self.mean_style)
-
-    @property
-    def _drawn(self) -> list[Drawn]:
-        """:meth:`inputs` as a backend draws them itself."""
-        plane = (self.card.image_size, self.card.image_size)
-        return [Drawn("normal", LATENTS, {"z": (self.card.latent_dim,)}), Drawn("uniform", NOISE, {"noise": plane})]
 
     def inputs(self, seed: int, start: int, count: int, options: StyleGan2Options) -> dict[str, np.ndarray]:
         """The whole network's inputs for ``count`` samples from ``start`` on."""

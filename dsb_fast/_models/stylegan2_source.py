@@ -9,14 +9,15 @@ from functools import cached_property
 import numpy as np
 
 from .. import _cache, _files
-from .._errors import CheckpointError, InputError
+from .._errors import CheckpointError, DeviceError, InputError
 from .checkpoint_file import CheckpointFile
 from .description import Description, digest
 from .exported_image import PARTS, ExportedImage
+from .on_device import NO_HALF, WholeNumbers
 from .stylegan2_card import NETWORKS, SAID, StyleGan2Card, check_card
 
 # How a precision can be computed, the fastest way first; :mod:`dsb_fast.export.fused_products` has the others.
-PLANS = {"fp32": ("fp32",), "bf16": ("bf16", "bf16 convolutions")}
+PLANS = {"fp32": ("fp32",), "bf16": ("bf16", "bf16 convolutions"), "fp16": ("fp16",)}
 
 
 class Checkpoint:
@@ -107,16 +108,25 @@ class Checkpoint:
         """float32 [D]: the mean style of network S."""
         return np.array(self._facts[0])
 
-    def build(self, part: str, flavour: str, plan: str = "fp32") -> _cache.Graph:
-        """The graph of ``part``: "whole", "mapping", "synthesis" or "fidelity", in one piece with its weights."""
+    def build(self, key, flavour: str, plan: str = "fp32") -> _cache.Graph:
+        """The graph of a part: "whole", "mapping", "synthesis" or "fidelity", in one piece with its weights.
+
+        A key of :class:`WholeNumbers` of a part: the same, ending in grey levels. Raises DeviceError for float16 of
+        another flavour than "cuda".
+        """
         from ..export import fused_products, onnx_file
 
+        part, levels = (key.key, True) if isinstance(key, WholeNumbers) else (key, False)
+        if plan == "fp16" and flavour != "cuda":
+            raise DeviceError(NO_HALF)
         network, lr_mlp = self.lucid.network(self.network), self.lucid.lr_mlp
         whole = (network.mapping, network.generator, self.mean_style, lr_mlp)
         arguments = {"mapping": (network.mapping, lr_mlp), "synthesis": (network.generator,)}
         told = {} if part == "mapping" else {"attention": self.lucid.attention}
+        if flavour == "cuda" and part != "mapping":
+            told |= {"precision": plan, "levels": levels}
         model = _builders(flavour)[part](*arguments.get(part, whole), **told)
-        if plan != "fp32":
+        if plan in fused_products.BFLOAT16:
             fused_products.to_bfloat16(model, plan)
         card = {**asdict(self.card), "part": part}
         properties = onnx_file.metadata(
@@ -124,21 +134,23 @@ class Checkpoint:
         )
         return _cache.Graph(*onnx_file.serialise(model, properties))
 
-    def graph(self, part: str, flavour: str, plan: str = "fp32") -> _cache.Graph:
+    def graph(self, key, flavour: str, plan: str = "fp32") -> _cache.Graph:
         """The graph, from the cache where it is there and whole. ``plan``: "fp32", or one of a lower precision."""
         card = json.dumps(asdict(self.card), sort_keys=True)
-        key = [f"lucid-{part}", flavour, plan, self.weights_sha256, self.name, card]
-        return _cache.graph(key, lambda: self.build(part, flavour, plan))
+        part = f"{key.key}-levels" if isinstance(key, WholeNumbers) else key
+        words = [f"lucid-{part}", flavour, plan, self.weights_sha256, self.name, card]
+        return _cache.graph(words, lambda: self.build(key, flavour, plan))
 
-    def description(self, part: str) -> Description:
-        """The tensors of ``part``, and what they do not tell."""
+    def description(self, key) -> Description:
+        """The tensors of a part, and what they do not tell; ``key`` as :meth:`graph` takes it."""
+        part, ends = (key.key, ("levels", 255.0, 0.5)) if isinstance(key, WholeNumbers) else (key, None)
         network = self.lucid.network(self.network)
         settings = {
             "part": part, "mapping": network.mapping, "generator": network.generator, "mean_style": self.mean_style,
             "lr_mlp": self.lucid.lr_mlp, "attention": self.lucid.attention,
         }  # fmt: skip
         said = [self.network, part, self.lucid.lr_mlp, self.lucid.attention, self.mean_style.tolist()]
-        return Description("lucid", settings, digest("lucid", self.weights_sha256, *said))
+        return Description("lucid", settings, ends, digest("lucid", self.weights_sha256, *said))
 
     def flavour(self, able: tuple[str, ...]) -> str:
         """What the backend prefers."""
@@ -156,6 +168,10 @@ def _builders(flavour: str) -> dict:
 
         makers = fused.build_fused, fused.build_fused_mapping, fused.build_fused_synthesis
         return dict(zip(PARTS, makers, strict=True))
+    if flavour == "cuda":
+        from ..export import cuda_lucid
+
+        return dict(zip(PARTS, (cuda_lucid.build, cuda_lucid.build_mapping, cuda_lucid.build_synthesis), strict=True))
     from ..export import lucid_portable as portable
 
     makers = portable.build, portable.build_mapping, portable.build_synthesis, portable.build_fidelity
@@ -165,7 +181,7 @@ def _builders(flavour: str) -> dict:
 class ExportedGraph(ExportedImage):
     """An exported ONNX file of a stylegan2-pytorch network."""
 
-    plans = PLANS
+    plans = {precision: PLANS[precision] for precision in ("fp32", "bf16")}  # noqa: RUF012
 
     def _part_of(self, card: dict) -> str:
         part = card.pop("part", None)

@@ -26,9 +26,10 @@ class LucidNetwork:
         layers = sorted({int(name.split(".")[1]) for name in mapping})
         parts = [[mapping[f"net.{layer}.{part}"] for part in ("weight", "bias")] for layer in layers]
         self._layers = [tuple(weights.single(np.float64(p) * lr_mlp) for p in pair) for pair in parts]
+        wide = len({name.split(".")[1] for name in generator if name.startswith("blocks.")})
+        self.image_size = 2 << wide
         if part == "mapping":
             return
-        wide = len({name.split(".")[1] for name in generator if name.startswith("blocks.")})
         self._blocks = [_Block(weights, generator, index, index == wide - 1) for index in range(wide)]
         self._attentions = [Attention.of(weights, generator, index, attention) for index in range(wide)]
         self._start = _Start(weights, generator)
@@ -89,7 +90,7 @@ class _Block:
         self._noises = [
             [weights.vector(tensors[f"to_noise{k}.{part}"].reshape(-1)) for part in ("weight", "bias")] for k in "12"
         ]
-        self._up, self._last = index > 0, last
+        self._up, self._last, self._taps = index > 0, last, weights.single(np.outer(_BLUR, _BLUR) / 16)
 
     def __call__(self, x, image, w, plane):
         """Activations and the image so far, enlarged for the next block."""
@@ -103,9 +104,15 @@ class _Block:
         before, after = self._rgb.factors(colours)
         colours = f.conv2d(x * before.to(x.dtype), self._rgb.unit).float() * after
         image = colours if image is None else colours + image
-        return x, image if self._last else ops.blur2d(ops.upsample_bilinear2d(image))
+        return x, image if self._last else self._blurred(ops.upsample_bilinear2d(image))
+
+    def _blurred(self, image: torch.Tensor) -> torch.Tensor:
+        """As dsb_fast.ops.blur2d has it, whose taps come from the host, which a captured graph can't."""
+        taps = self._taps.expand(image.shape[1], 1, 3, 3)
+        return f.conv2d(f.pad(image, (1, 1, 1, 1), mode="reflect"), taps, groups=image.shape[1])
 
 
+_BLUR = (1, 2, 1)
 _NAMES = (
     *(f"{name}.{part}" for name in ("to_style1", "to_style2", "to_rgb.to_style", "to_noise1", "to_noise2")
       for part in ("weight", "bias")),

@@ -27,8 +27,10 @@ def phases(weight: np.ndarray, repetition: int) -> tuple[int, np.ndarray]:
 class Pulse2PulseNetwork:
     """``noise`` float32 [N, leads, time] to ``signal`` of the same shape, for any time that the network takes."""
 
+    image_size = None
+
     def __init__(self, network: Pulse2Pulse, device, dtype):
-        weights, self._dtype, self.leads = Weights(device, dtype), dtype, network.leads
+        weights, self._dtype = Weights(device, dtype), dtype
         self._down, self._up = {}, {}
         for name, _ in ENCODER:
             layer = network.layers[name]

@@ -24,6 +24,7 @@ class StyleGan2:
     def __init__(self, part: str, noise: str, network: StyleGan2Network, mean_style, device, dtype):
         weights = Weights(device, dtype)
         self._part, self._noise, self._network, self._weights = part, noise, network, weights
+        self.image_size = network.resolution
         self._mean = None if mean_style is None else weights.single(np.reshape(mean_style, -1))
         self._mapping = [_Dense(weights, layer) for layer in network.mapping]
         self._embed = _Dense(weights, network.embed) if network.embed else None

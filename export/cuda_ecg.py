@@ -1,0 +1,99 @@
+"""The ECG network as a graph of flavour "cuda".
+
+All phases of a layer on the way up are one convolution, whose output channels are a point's phases one after the
+other: channels last, that is the enlarged signal already, and interleaving is a Reshape.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import TensorProto
+
+from dsb_fast._models.on_device import NOT_NUMBERS
+
+from .cuda_graph import CudaGraph, cuda_model
+from .ecg_graph import DENSE_POINTS, check_length, dense_down, dense_up, phase_taps
+from .pulse2pulse import DECODER, ENCODER, LEAKY_SLOPE, LENGTH_UNIT, PADDING, Layer, Pulse2Pulse
+
+
+def build(
+    network: Pulse2Pulse, length: int, precision: str = "fp32", microvolt_scale: float | None = None
+) -> onnx.ModelProto:
+    """Input ``noise`` float32 [N, leads, length]; output ``signal``, the same.
+
+    With ``microvolt_scale`` the outputs are ``signal_uv`` int16 [N, leads, length], signal times scale cut toward zero,
+    and ``not_numbers`` int32 [1], how many values were none. ``precision`` "fp16": activations and weights are float16, sums and the last activation
+    float32. Raises InputError if ``length`` is not a multiple of 2500.
+    """
+    check_length(length)
+    g = CudaGraph(precision)
+    x, middle = _points_last(g, network.leads, length), length // LENGTH_UNIT
+    dense, encoded = middle <= DENSE_POINTS, {}
+    for name, stride in ENCODER:
+        layer = network.layers[name]
+        if dense and name == "conv_6":
+            y = _matrix(g, x, layer, *dense_down(layer, 5 * middle, stride), points=(5 * middle, middle))
+        else:
+            how = {"strides": [1, stride], "pads": [0, PADDING] * 2}
+            y = g.conv(x, name, layer.weight[:, :, None], **how)
+        x = encoded[name] = g.epilogue(y, name, "lrelu", alpha=LEAKY_SLOPE, bias=_bias(g, layer))
+    for name, repetition, joined in DECODER:
+        layer, last = network.layers[name], name == DECODER[-1][0]
+        if joined:
+            x = g.node("Concat", [x, encoded[joined]], f"{name}.in", axis=3)
+        if dense and name == "deconv_1":
+            how = {"points": (middle, middle * repetition)}
+            y = _matrix(g, x, layer, *dense_up(layer, middle, repetition), **how)
+        else:
+            y = _up(g, x, layer, repetition)
+        y = g.cast(y, f"{name}.single", np.float32) if last else y
+        x = g.epilogue(y, name, "tanh" if last else "relu", bias=_bias(g, layer))
+    return _ended(g, x, network.leads, length, microvolt_scale)
+
+
+def _points_last(g: CudaGraph, leads: int, length: int) -> str:
+    """``noise`` as [N, 1, length, leads]."""
+    x = g.node("Transpose", ["noise"], "noise.turned", perm=[0, 2, 1])
+    x = g.node("Reshape", [x, g.shape(0, 1, length, leads)], "noise.plane")
+    return g.cast(x, "noise.cast")
+
+
+def _bias(g: CudaGraph, layer: Layer) -> str:
+    return g.constant(f"{layer.name}.bias", layer.bias)
+
+
+def _matrix(g: CudaGraph, x: str, layer: Layer, matrix, bias, points: tuple[int, int]) -> str:
+    """The sums of a layer that is a matrix, [N, 1, out points, out]; its bias comes later."""
+    (out_channels, in_channels), (before, after) = layer.weight.shape[:2], points
+    matrix = matrix.reshape(in_channels, before, out_channels, after).transpose(1, 0, 3, 2)
+    weight = g.constant(f"{layer.name}.weight", matrix.reshape(before * in_channels, -1), g.kind)
+    flat = g.node("Reshape", [x, g.shape(-1, before * in_channels)], f"{layer.name}.flat")
+    y = g.node("MatMul", [flat, weight], f"{layer.name}.product")
+    return g.node("Reshape", [y, g.shape(-1, 1, after, out_channels)], f"{layer.name}.sums")
+
+
+def _up(g: CudaGraph, x: str, layer: Layer, repetition: int) -> str:
+    """The sums of all phases, [N, 1, repetition * L, out]."""
+    out_channels, in_channels, _ = layer.weight.shape
+    phases = phase_taps(layer.weight, repetition)
+    first = min(offset for offset, _ in phases)
+    width = max(offset + taps.shape[2] for offset, taps in phases) - first
+    weight = np.zeros((repetition, out_channels, in_channels, width), np.float32)
+    for phase, (offset, taps) in enumerate(phases):
+        weight[phase, :, :, offset - first : offset - first + taps.shape[2]] = taps
+    weight = weight.reshape(-1, in_channels, 1, width)
+    y = g.conv(x, f"{layer.name}.phases", weight, pads=[0, -first, 0, first + width - 1])
+    return g.node("Reshape", [y, g.shape(0, 1, -1, out_channels)], f"{layer.name}.sums")
+
+
+def _ended(g: CudaGraph, x: str, leads: int, length: int, microvolt_scale: float | None) -> onnx.ModelProto:
+    shape = ["N", leads, length]
+    flat = g.node("Reshape", [x, g.shape(0, length, leads)], "signal.flat")
+    if microvolt_scale is None:
+        g.node("Transpose", [flat], "signal", perm=[0, 2, 1])
+        return cuda_model(g, "pulse2pulse", {"noise": shape}, {"signal": shape})
+    how = {"scale": float(microvolt_scale), "channels_last": 1}
+    g.ours("ToMicrovolt", [flat], ["signal_uv", NOT_NUMBERS], **how)
+    kinds = {"signal_uv": TensorProto.INT16, NOT_NUMBERS: TensorProto.INT32}
+    return cuda_model(g, "pulse2pulse_microvolt", {"noise": shape}, {"signal_uv": shape, NOT_NUMBERS: [1]}, kinds)
