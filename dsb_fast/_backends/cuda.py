@@ -12,13 +12,13 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from .._errors import DeviceError, GenerationError
+from .._errors import DeviceError
 from .._library import cuda_library_path, has_cuda_library
 from .._stages import stage
 from .base import Device, cores
 from .cuda_driver import Driver, DriverError, PinnedCopies, gpus
 from .device_batch import DeviceBatch, sample_shape
-from .onnx_runtime import OnnxRuntimeBackend, onnxruntime_module, said
+from .onnx_runtime import OnnxRuntimeBackend, failed, onnxruntime_module, refused
 
 CUDA_PROVIDER = "CUDAExecutionProvider"
 NO_CUDA_OPERATORS = "the CUDA operators are not built (libdsb_fast_ort_cuda.so): the portable graph runs in their place"
@@ -132,7 +132,7 @@ class CudaBackend(OnnxRuntimeBackend):
                 batch.run()
                 self._idle.put(batch)
         except Exception as error:  # ONNX Runtime raises many classes of its own
-            raise DeviceError(f"device {self.device}: ONNX Runtime could not run the graph: {said(error)}") from None
+            raise DeviceError(str(failed(self.device, error))) from None
 
     def _opened(self, graph: bytes | str, providers: list):
         options = self._ort.SessionOptions()
@@ -142,7 +142,7 @@ class CudaBackend(OnnxRuntimeBackend):
                 options.register_custom_ops_library(cuda_library_path())
             session = self._ort.InferenceSession(graph, options, providers=providers, enable_fallback=0)
         except Exception as error:  # ONNX Runtime raises many classes of its own
-            raise DeviceError(f"device {self.device}: ONNX Runtime refused the graph: {said(error)}") from None
+            raise refused(self.device, error) from None
         if self.provider not in session.get_providers():
             raise DeviceError(
                 f"device {self.device}:{self._number}: its provider could not start ({self._needs}); device cpu works"
@@ -205,7 +205,7 @@ class CudaBackend(OnnxRuntimeBackend):
         except DeviceError:
             raise
         except Exception as error:  # ONNX Runtime raises many classes of its own
-            raise GenerationError(f"device {self.device}: ONNX Runtime could not run the graph: {said(error)}") from None
+            raise failed(self.device, error) from None
         finally:
             self._idle.put(batch)
 
