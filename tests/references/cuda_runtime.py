@@ -51,7 +51,7 @@ class Runtime:
     def get_available_providers(self) -> list[str]:
         return [*self.available, "CPUExecutionProvider"]
 
-    def InferenceSession(self, graph, options, providers, enable_fallback=1):  # noqa: N802
+    def InferenceSession(self, graph, options, providers, enable_fallback=1):
         assert not enable_fallback  # it would print on standard output and go on with the CPU
         for name, settings in providers:
             if why := self.refuse(name, settings):
@@ -72,9 +72,7 @@ class Session:
         if options.libraries:
             plain.register_custom_ops_library(cuda_host.library())
             model = cuda_graphs.on_cpu(model)
-        self.real = onnxruntime.InferenceSession(
-            model.SerializeToString(), plain, providers=["CPUExecutionProvider"]
-        )
+        self.real = onnxruntime.InferenceSession(model.SerializeToString(), plain, providers=["CPUExecutionProvider"])
         self.get_inputs, self.get_outputs = self.real.get_inputs, self.real.get_outputs
         self.io_binding = self.real.io_binding
 
