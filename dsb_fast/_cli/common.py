@@ -22,9 +22,9 @@ def add_model_arguments(parser, device: bool = True) -> None:
     )
     if device:
         parser.add_argument(
-            "--device", default="auto", metavar="D", help="auto, cpu, cuda[:N] or openvino (default auto)"
+            "--device", default="auto", metavar="D", help="auto, cpu, cuda[:N], tensorrt or openvino (default auto)"
         )
-        parser.add_argument("--precision", default="fp32", metavar="P", help="fp32 (default), bf16 and fp16 (images)")
+        parser.add_argument("--precision", default="fp32", metavar="P", help="fp32 (default), bf16 and fp16 where they are near it")
 
 
 def label(text: str):
