@@ -6,9 +6,18 @@ from functools import cache
 
 import numpy as np
 import pytest
-from dsb_fast.export import cuda_draws, cuda_ecg, cuda_lucid, ecg_graph, lucid, pulse2pulse, stylegan2_graphs
+from dsb_fast.export import (
+    cuda_draws,
+    cuda_ecg,
+    cuda_lucid,
+    ecg_graph,
+    lucid,
+    lucid_portable,
+    pulse2pulse,
+    stylegan2_graphs,
+)
 from onnx import TensorProto
-from references import cuda_graphs, cuda_host, images
+from references import cuda_graphs, cuda_host, gitract_checkpoint, images
 from references import stylegan2_runs as runs
 from references.arrays import close, identical
 from tolerances import ECG_SIGNAL, LUCID_IMAGE, OPS, STYLEGAN2_HALF, STYLEGAN2_IMAGE
@@ -86,8 +95,32 @@ def test_styles_and_images_are_stylegan2_pytorchs(data, name, network):
     outputs = cuda_graphs.run(cuda_lucid.build(*whole, **told, levels=True), z=golden["z"], **noise, **psi)
     identical(outputs["levels"], _kernels.grey_levels(image, 255.0, 0.5))
     assert outputs[NOT_NUMBERS] == [0]
-    half = cuda_graphs.run(cuda_lucid.build(*whole, **told, precision="fp16"), z=golden["z"], **noise, **psi)["image"]
-    close(half, raw, STYLEGAN2_HALF)
+    model = cuda_lucid.build(*whole, **told, precision="fp16")
+    close(cuda_graphs.run(model, z=golden["z"], **noise, **psi)["image"], raw, STYLEGAN2_HALF)
+    queries = [tensor.data_type for tensor in model.graph.initializer if tensor.name.endswith("to_q.matrix")]
+    assert set(queries) <= {TensorProto.FLOAT if name.startswith("v190") else TensorProto.FLOAT16}
+
+
+@pytest.mark.parametrize("options", [{"attn_layers": (3, 1)}, {"attn_layers": (3,), "no_const": True}])
+def test_attention_before_the_first_block(options):
+    small = {"image_size": 16, "capacity": 3, "latent_dim": 12, "style_depth": 2, **options}
+    weights = {k[2:]: v.numpy() for k, v in gitract_checkpoint.state_dict(**small).items() if k.startswith("G.")}
+    fed = {"w": random.normal(0, 0, 2, (3, 12)), "noise": random.uniform(0, 0, 2, (16, 16), stream=1)}
+    [expected] = runs.session(lucid_portable.build_synthesis(weights)).run(None, fed)
+    close(cuda_graphs.run(cuda_lucid.build_synthesis(weights), **fed)["image"], expected, LUCID_IMAGE)
+    close(
+        cuda_graphs.run(cuda_lucid.build_synthesis(weights, precision="fp16"), **fed)["image"], expected, STYLEGAN2_HALF
+    )
+
+
+def test_attention_that_could_exceed_float16_stays_single(data):
+    checkpoint = lucid.load(images.folder(data, "attn64"))[0]
+    generator = dict(checkpoint.networks["ema"].generator)
+    name = next(name for name in generator if name.endswith("fn.to_k.weight"))
+    generator[name] = generator[name] * 1000
+    types = {t.name: t.data_type for t in cuda_lucid.build_synthesis(generator, precision="fp16").graph.initializer}
+    part = name.removesuffix("to_k.weight")
+    assert types[f"{part}to_q.matrix"] == TensorProto.FLOAT
 
 
 @pytest.mark.parametrize("name", [*runs.NVLABS, *runs.ROSINALITY])
