@@ -39,7 +39,7 @@ def test_ecgs_are_the_cpus_and_only_whole_numbers_cross_the_bus(runtime, generat
     network, samples, draws = runtime.sessions
     assert "ToMicrovolt" in samples.nodes and "ToMicrovolt" not in network.nodes
     assert draws.nodes == {"PhiloxUniform"} and draws.runs == 3
-    assert set(runtime.from_host) <= {(4, 8, 5000)} and len(runtime.from_host) == 2  # once a batch, as it is made
+    assert runtime.from_host == []
     identical(gpu.sample(2, seed=7, start=8, leads=12)[:, [0, 1, *range(6, 12)]], made[5:7])
 
 
@@ -61,8 +61,8 @@ def test_the_last_numbers(runtime, generator):
 
 def test_what_the_provider_is_asked_for(runtime):
     gpu = dsb_fast.load(ECG, device="cuda:1")
-    [session] = runtime.sessions
-    assert session.options() == {
+    network, session = runtime.sessions
+    assert network.runs == 0 and session.options() == {
         "device_id": "1", "use_tf32": "0", "cudnn_conv_algo_search": "EXHAUSTIVE",
         "cudnn_conv_use_max_workspace": "1", "prefer_nhwc": "1", "enable_cuda_graph": "1",
     }  # fmt: skip
@@ -71,6 +71,8 @@ def test_what_the_provider_is_asked_for(runtime):
     assert gpu.info["depends_on"]["gpu"] == "NVIDIA Test 2"
     gpu.sample(1)
     assert [s.options()["enable_cuda_graph"] for s in runtime.sessions] == ["1", "1", "0"]  # the last draws
+    gpu.run(noise=np.zeros((1, 8, 5000), np.float32))
+    assert network.runs == 3
 
 
 def test_without_cuda_graphs(monkeypatch):
@@ -111,6 +113,15 @@ def test_a_provider_that_does_not_start(monkeypatch, caplog):
     caplog.clear()
     assert dsb_fast.load(ECG, device="auto").backend.device == "cpu"
     assert caplog.records[-1].message.endswith("going on with cpu")
+
+
+def test_a_gpu_that_runs_nothing(monkeypatch, caplog):
+    cuda_runtime.install(monkeypatch, broken="no kernel image is available for execution on the device")
+    assert dsb_fast.load(ECG, device="auto").backend.device == "cpu"
+    said = [record.message for record in caplog.records if record.levelno == logging.WARNING]
+    after = [f"going on with {what}" for what in ("its portable graph", "cpu")]
+    assert [message.rpartition("; ")[2] for message in said] == after
+    assert all("no kernel image" in message for message in said)
 
 
 def test_rows_of_a_call_follow_the_size_of_a_sample(monkeypatch):

@@ -24,7 +24,8 @@ def add_model_arguments(parser, device: bool = True) -> None:
         parser.add_argument(
             "--device", default="auto", metavar="D", help="auto, cpu, cuda[:N], tensorrt or openvino (default auto)"
         )
-        parser.add_argument("--precision", default="fp32", metavar="P", help="fp32 (default), bf16 and fp16 where they are near it")
+        help_ = "fp32 (default), bf16 or fp16 where a model passes its acceptance test"
+        parser.add_argument("--precision", default="fp32", metavar="P", help=help_)
 
 
 def label(text: str):

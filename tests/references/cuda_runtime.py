@@ -23,6 +23,7 @@ class Runtime:
     """The module; ``refuse(name, options)`` says why a provider does not open a graph, None if it does."""
 
     refuse: Callable[[str, dict], str | None] = lambda name, options: None
+    broken: str = ""  # why no session runs
     starts: bool = True  # the provider is among a session's afterwards
     available: tuple[str, ...] = PROVIDERS
     sessions: list[Session] = field(default_factory=list)
@@ -83,6 +84,8 @@ class Session:
         return dict(self.providers)[name]
 
     def run_with_iobinding(self, binding, options=None):
+        if self.runtime.broken:
+            raise RuntimeError(self.runtime.broken)
         self.runs += 1
         self.real.run_with_iobinding(binding)
 
