@@ -23,7 +23,7 @@ TYPES = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfl
 _TYPE = st.sampled_from(sorted(TYPES))
 _LAYOUT = st.sampled_from(["NHWC", "NCHW"])
 _CHANNELS = st.sampled_from([1, 2, 3, 4, 5, 7, 8, 9, 16, 24])
-_SIZES = st.integers(1, 9) | st.sampled_from([16, 17])
+_SIZES = st.integers(1, 9) | st.sampled_from([10, 16, 17, 18])
 
 
 @pytest.fixture(scope="module", autouse=True)
