@@ -157,7 +157,7 @@ _FILTERS = {
 def _resamplings(draw):
     factors = st.sampled_from([[1, 1], [2, 2]]) | st.lists(st.integers(1, 3), min_size=2, max_size=2)
     padding = [
-        p + 8 if k % 2 else p - 1 for k, p in enumerate(draw(st.lists(st.integers(0, 6), min_size=4, max_size=4)))
+        p + 11 if k % 2 else p - 1 for k, p in enumerate(draw(st.lists(st.integers(0, 6), min_size=4, max_size=4)))
     ]
     up = draw(factors)
     down = draw(factors) if up == [1, 1] or draw(st.booleans()) else [1, 1]

@@ -126,8 +126,8 @@ struct StripBody {
         window[t] = first + t >= 0 && first + t < planes.in_w ? to_float(line[first + t]) : 0.0f;
       DSB_UNROLL
       for (int t = 0; t < 2; ++t) {
-        out[0] += taps_x[odd ? 2 * t + 1 : 2 * t] * window[t];
-        out[1] += taps_x[odd ? 2 * t : 2 * t + 1] * (odd ? window[t] : window[t + 1]);
+        out[0] += (odd ? taps_x[2 * t + 1] : taps_x[2 * t]) * window[t];
+        out[1] += (odd ? taps_x[2 * t] : taps_x[2 * t + 1]) * (odd ? window[t] : window[t + 1]);
       }
     }
   }
