@@ -51,6 +51,11 @@ if(DSB_CUDA_HOST)
 endif()
 
 if(DSB_CUDA)
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(NOT CMAKE_CUDA_COMPILER)
+    message(FATAL_ERROR "DSB_CUDA needs nvcc, which is not here; the variable CUDACXX of the environment can name it")
+  endif()
   enable_language(CUDA)
   add_library(dsb_cuda_kernels STATIC ${DSB_CUDA_SHARED} ${DSB_CUDA_KERNELS})
   set_target_properties(dsb_cuda_kernels PROPERTIES CUDA_STANDARD 17 CUDA_STANDARD_REQUIRED ON
