@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto
 from references import cuda_host, layers, philox, stylegan_ops
 from references.arrays import close, identical, random
-from tolerances import GPU_STORED
+from tolerances import GPU_STORED, OPS
 
 from dsb_fast import ops
 from dsb_fast import random as streams
@@ -148,6 +148,7 @@ _FILTERS = {
     "row": np.array([[0.5, -0.25, 1.0, 2.0, 0.125]], np.float32),
     "column": np.array([[1.0], [2.0]], np.float32),
     "long": random(1, 11),
+    "uneven": np.outer(random(1, 3), [1.0, 2.0, -4.0, 0.5, 0.25]).astype(np.float32),
     "full": random(2, 3, 5),
     "none": np.ones((1, 1), np.float32),
 }
@@ -175,6 +176,19 @@ def test_upfirdn2d(n, c, h, w, kind, layout, name, how):
     expected = stylegan_ops.upfirdn2d(_double(x), taps, **how)
     full = taps if taps.ndim == 2 else np.outer(taps, taps)
     close(_plain(got, layout), expected, GPU_STORED[kind], of=1.5 * np.abs(full).sum() * np.abs(_double(x)).max())
+
+
+@pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
+@pytest.mark.parametrize("shape", [(1, 72, 35, 9), (2, 3, 40, 70)])
+@pytest.mark.parametrize("factors", [(1, 1), (2, 1), (1, 2), (3, 2)])
+def test_upfirdn2d_across_tiles_and_strips(layout, shape, factors):
+    x, (up, down) = random(0, *shape), factors
+    for taps in (_BLUR, random(2, 21)):
+        half = len(taps) // 2
+        how = {"up": [up] * 2, "down": [down] * 2, "padding": [half, half + 1, half, half], "gain": 2.0}
+        got = cuda_host.run("Upfirdn2d", {"x": _laid(x, layout), "taps": taps}, layout=layout, **how)[0]
+        expected = ops.upfirdn2d(x.astype(np.float64), taps.astype(np.float64), impl="torch", **how)
+        close(_plain(got, layout), expected, OPS, of=2 * np.abs(taps).sum() ** 2 * np.abs(x).max())
 
 
 @pytest.mark.parametrize("layout", ["NHWC", "NCHW"])

@@ -5,6 +5,7 @@ set(DSB_CUDA_KERNELS
   csrc/cuda/epilogue.cu
   csrc/cuda/philox.cu
   csrc/cuda/upfirdn2d.cu
+  csrc/cuda/upfirdn2d_tiles.cu
   csrc/cuda/upsample.cu)
 set(DSB_CUDA_OPERATORS
   csrc/cuda/ort/conversions.cc

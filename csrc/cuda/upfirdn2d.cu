@@ -4,19 +4,14 @@
 // Four taps an axis at the same, twice or half the size, which is what StyleGAN2 has, go by strips: a thread holds a
 // column of eight results, walks down the rows that they need and filters each along x once, from registers. Every
 // value is read from memory once and from the first cache four times.
-#include "cuda/filter_plan.h"
 #include "cuda/kernels.h"
 #include "cuda/launch.h"
 #include "cuda/layout.h"
+#include "cuda/planes.h"
 
 namespace dsb {
 namespace cuda {
 namespace {
-
-struct Planes {
-  uint32_t inner;  // vectors
-  int32_t in_h, in_w, out_h, out_w;
-};
 
 constexpr int kStrip = 8, kStripTaps = 4;
 
@@ -133,15 +128,6 @@ struct StripBody {
   }
 };
 
-// The first tap that meets a value and that value's position, for the result at `at`.
-DSB_HD void meet(int32_t at, int32_t down, int32_t before, int32_t up, int32_t* tap, int32_t* position) {
-  const int32_t enlarged = at * down - before;
-  int32_t over = enlarged % up;
-  if (over < 0) over += up;
-  *tap = over ? up - over : 0;
-  *position = (enlarged + *tap) / up;
-}
-
 // Any filter, a result a thread. Index: inner vector, column, row, outer.
 template <class T, int V>
 struct DirectBody {
@@ -183,14 +169,6 @@ struct DirectBody {
   }
 };
 
-Planes planes_of(const Image& in, const FilterPlan& plan, int v) {
-  return {static_cast<uint32_t>(in.channels_first ? 1 : in.c / v), static_cast<int32_t>(in.h),
-          static_cast<int32_t>(in.w), static_cast<int32_t>(plan.height), static_cast<int32_t>(plan.width)};
-}
-
-// Images with their channels, or planes.
-uint64_t outers(const Image& in) { return static_cast<uint64_t>(in.channels_first ? in.n * in.c : in.n); }
-
 template <class T, int V, int Up, int Down, Along along>
 void run_strips(const Image& in, const FilterPlan& plan, const void* x, Stream stream, void* y) {
   StripBody<T, V, Up, Down, along> body = {};
@@ -223,7 +201,7 @@ void run_direct(const Image& in, const FilterPlan& plan, const void* x, Stream s
 }
 
 template <class T>
-void run(const Image& in, const FilterPlan& plan, const void* x, Stream stream, void* y) {
+void run(const Image& in, Type type, const FilterPlan& plan, const void* x, Stream stream, void* y) {
   constexpr int V = kWide<T>;
   const bool aligned = is_wide(x) && is_wide(y), wide = aligned && !in.channels_first && in.c % V == 0;
   const bool pairs = aligned && in.w % 2 == 0 && plan.width % 2 == 0 && (in.channels_first || in.c == 1);
@@ -232,6 +210,7 @@ void run(const Image& in, const FilterPlan& plan, const void* x, Stream stream, 
     if (pairs) return choose_strips<T, 2, Along::pixels>(in, plan, x, stream, y);
     return choose_strips<T, 1, Along::channels>(in, plan, x, stream, y);
   }
+  if (upfirdn2d_tiles(in, plan, type, wide, x, stream, y)) return;
   if (wide) return run_direct<T, V>(in, plan, x, stream, y);
   run_direct<T, 1>(in, plan, x, stream, y);
 }
@@ -241,7 +220,7 @@ void run(const Image& in, const FilterPlan& plan, const void* x, Stream stream, 
 void upfirdn2d(const Image& in, Type type, const void* x, const FilterSteps& steps, Stream stream, void* y) {
   const FilterPlan plan = plan_filter(in, steps);
   if (in.n * in.c == 0) return;
-  with_type(type, [&](auto value) { run<decltype(value)>(in, plan, x, stream, y); });
+  with_type(type, [&](auto value) { run<decltype(value)>(in, type, plan, x, stream, y); });
 }
 
 }  // namespace cuda
