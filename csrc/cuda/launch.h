@@ -55,6 +55,28 @@ void for_each(uint64_t count, const Body& body, Stream stream) {
   check(cudaGetLastError());
 }
 
+template <class Body>
+__global__ void __launch_bounds__(kBlock) tile_loop(uint64_t tiles, const Body body) {
+  extern __shared__ float4 memory[];
+  float* floats = reinterpret_cast<float*>(memory);
+  for (uint64_t tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
+    for (uint32_t k = threadIdx.x; k < body.first_items; k += kBlock)
+      body.first(static_cast<uint32_t>(tile), k, floats);
+    __syncthreads();
+    for (uint32_t k = threadIdx.x; k < body.second_items; k += kBlock)
+      body.second(static_cast<uint32_t>(tile), k, floats);
+    __syncthreads();
+  }
+}
+
+template <class Body>
+void for_each_tile(uint64_t tiles, size_t floats, const Body& body, Stream stream) {
+  if (checked(tiles) == 0) return;
+  const unsigned grid = static_cast<unsigned>(tiles < kMaxGrid ? tiles : kMaxGrid);
+  tile_loop<<<grid, kBlock, floats * sizeof(float), stream_of(stream)>>>(tiles, body);
+  check(cudaGetLastError());
+}
+
 inline void zero(int32_t* number, Stream stream) {
   check(cudaMemsetAsync(number, 0, sizeof *number, stream_of(stream)));
 }
