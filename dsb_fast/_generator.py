@@ -36,7 +36,8 @@ class Generator:
             opened = acceptance.open_accepted(model, device, precision, backend)
         model.source.confirm()
         self.backend, self.flavour = opened.backend, opened.backend.flavour
-        self._open, self._opened, self._opening = opened.at, {model.key: opened.backend}, threading.Lock()
+        self._open, self._opening = opened.at, threading.Lock()
+        self._opened = {model.key: opened.backend, **opened.others}
         self.opened_with: dict | None = None  # load's arguments, by which another process opens the same
         self.graph_sha256 = opened.sha256  # weights derived at export are part of a sample's identity
 

@@ -24,12 +24,20 @@ class CudaGraph(Graph):
     def __init__(self, precision: str = "fp32", attention: str | None = None):
         super().__init__(DOMAIN, attention)
         self.kind = np.dtype(np.float16 if precision == "fp16" else np.float32)
+        self._halves: set[str] = set()  # names of float16 tensors
 
     @property
     def half(self) -> bool:
         return self.kind == np.float16
 
+    def constant(self, name: str, values, kind=np.float32) -> str:
+        if np.dtype(kind) == np.float16:
+            self._halves.add(name)
+        return super().constant(name, values, kind)
+
     def node(self, op: str, inputs: list[str], output: str, domain: str | None = "", **attributes) -> str:
+        if inputs[0] in self._halves:
+            self._halves.add(output)
         return super().node(op, inputs, output, domain or "", **attributes)
 
     def ours(self, op: str, inputs: list[str], outputs: list[str], **attributes) -> list[str]:
@@ -37,15 +45,20 @@ class CudaGraph(Graph):
         inputs = list(inputs)
         while not inputs[-1]:
             inputs.pop()
+        if inputs[0] in self._halves:
+            self._halves.update(outputs)
         given = {name: value for name, value in attributes.items() if value is not None}
         self.nodes.append(helper.make_node(op, inputs, outputs, name=outputs[-1], domain=DOMAIN, **given))
         return outputs
 
     def cast(self, x: str, output: str, kind=None) -> str:
-        """``x``, float32 or of the graph's kind, as the graph's kind or as ``kind``."""
-        if not self.half:
+        """``x``, float32 or float16, as the graph's kind or as ``kind``: itself where it is that already."""
+        kind = np.dtype(kind or self.kind)
+        if (x in self._halves) == (kind == np.float16):
             return x
-        return self.node("Cast", [x], output, to=_TYPES[np.dtype(kind or self.kind)])
+        self.node("Cast", [x], output, to=_TYPES[kind])
+        (self._halves.add if kind == np.float16 else self._halves.discard)(output)
+        return output
 
     def shape(self, *sizes: int) -> str:
         """A constant shape, for Reshape: 0 keeps a size, -1 is what is left."""
@@ -58,7 +71,8 @@ class CudaGraph(Graph):
 
     def epilogue(
         self, x: str, name: str, act: str = "linear", *, demodulation: str = "", plane: str = "",
-        plane_weight: str = "", bias: str = "", residual: str = "", scale: str = "", keep: bool = True, **attributes,
+        plane_weight: str = "", bias: str = "", residual: str = "", scale: str = "", keep: bool = True,
+        gain: float = 1.0, **attributes,
     ) -> str | tuple[str, str]:  # fmt: skip
         """clamp(gain * act(x * demodulation + plane * plane_weight + bias)) + residual, and that times ``scale``.
 
@@ -68,7 +82,7 @@ class CudaGraph(Graph):
         outputs = ([name] if keep else []) + ([f"{name}.scaled"] if scale else [])
         if scale and not keep:
             attributes["only_scaled"] = 1
-        self.ours("Epilogue", inputs, outputs, act=act, **attributes)
+        self.ours("Epilogue", inputs, outputs, act=act, gain=gain, **attributes)
         return outputs[0] if len(outputs) == 1 else (outputs[0], outputs[1])
 
     def scale(self, x: str, scale: str, output: str) -> str:

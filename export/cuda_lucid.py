@@ -8,9 +8,9 @@ from onnx import TensorProto
 
 from dsb_fast._models.on_device import NOT_NUMBERS
 
+from .cuda_attention import attention as attention_nodes
 from .cuda_graph import CudaGraph, cuda_model
 from .cuda_modulation import Modulation, clamp_of, colours, modulation
-from .lucid_attention import attention as attention_nodes
 from .lucid_builder import SLOPE, START, StandardPart, Tensors, blocks_of, image_shape, latent_of, noise_shape
 from .lucid_portable import factors_of, mapping_nodes, truncated_styles
 
@@ -76,7 +76,7 @@ def _synthesis(p: StandardPart, rows: bool) -> str:
     planes = p.node("Transpose", ["noise"], "planes", perm=[0, 2, 1])
     for index in range(blocks):
         block, size = p.part(f"blocks.{index}"), 4 << index
-        x = _attended(p.part(f"attns.{index}"), x, size // 2 if index else size)
+        x = attention_nodes(p.part(f"attns.{index}"), x, size // 2 if index else size)
         ends = [block.integers(*numbers) for numbers in ((0, 0), (size, size), (1, 2))]
         plane = block.node("Slice", [planes, *ends], "plane")
         w = block.node("Gather", ["w", block.integer(index)], "w", axis=1) if rows else "w"
@@ -97,18 +97,6 @@ def _start(p: StandardPart, rows: bool) -> str:
         x = g.cast(p.node("Reshape", [y, g.shape(0, *weight.shape[1:])], f"{START}map"), f"{START}half")
     y = g.conv(x, "initial_conv", p["initial_conv.weight"], pads=[1] * 4)
     return g.epilogue(y, "initial_conv.out", bias=p.constant("initial_conv.bias"), clamp=clamp_of(g, None))
-
-
-def _attended(part: StandardPart, x: str, size: int) -> str:
-    """``x`` after the block's attention, which is float32 and channels first, or ``x`` where there is none."""
-    if "0.fn.fn.to_q.weight" not in part:
-        return x
-    g = part.graph
-    y = part.node("Transpose", [g.cast(x, f"{part.name}single", np.float32)], "planes", perm=[0, 3, 1, 2])
-    y = part.node("Transpose", [attention_nodes(part, y, size)], "points", perm=[0, 2, 3, 1])
-    if g.half:
-        y = g.ours("Epilogue", [y], [f"{part.name}bounded"], act="linear", clamp=clamp_of(g, None))[0]
-    return g.cast(y, f"{part.name}half")
 
 
 def _layer(block: StandardPart, w: str, k: str) -> Modulation:

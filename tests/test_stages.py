@@ -14,6 +14,7 @@ from dsb_fast._bulk.pipeline import Pipeline
 from dsb_fast._bulk.plan import Plan
 from dsb_fast._bulk.stats import ON_DEVICE, STAGES, Clock, Stats
 from dsb_fast._bulk.writers import FormatContext, find
+from dsb_fast._stages import stage
 
 pytestmark = pytest.mark.variant_independent
 
@@ -46,6 +47,35 @@ def test_shares_are_of_threads_and_of_the_machine():
     assert stats.busy()["generate"] == 0.75 and stats.machine(4)["generate"] == 0.25
     assert stats.busy()["write"] == 0.25 and stats.machine(4)["write"] == 0.05
     assert stats.table(4).splitlines()[0] == "7 samples, 70 bytes, 2.00 s: 4 samples/s"
+
+
+def test_the_busiest_stage_is_what_a_run_waits_for():
+    stats = Stats(samples=8, elapsed_s=2.0, threads={"generate": 4, "encode": 4})
+    stats.add("generate", 2.0, 2.0)
+    stats.add("encode", 4.0, 4.0)
+    assert stats.limit() == ("encode", 0.5) and "device" not in stats.table(4)
+    stats.add("device", 1.9, 0.1)  # one thread at a time
+    assert stats.limit() == ("device", 0.95)
+    assert stats.table(4).splitlines()[-1] == "limited by device: busy 95% of the time"
+    two = Stats(elapsed_s=2.0)
+    for _ in range(2):  # processes, a GPU each
+        two.merge(stats.as_dict())
+    assert two.limit() == ("device", 0.95) and two.threads["encode"] == 8
+
+
+def test_a_stage_inside_a_stage_is_noted_from_below():
+    stats = Stats()
+    with Clock(stats, "generate") as clock:
+        with stage("wait"):
+            assert clock.stage == "wait"
+            with stage("device"):
+                time.sleep(0.02)
+            assert clock.stage == "wait"
+        assert clock.stage == "generate"
+        spin(0.01)
+    with stage("copy"):  # nobody's clock
+        pass
+    assert stats.wall_s["device"] >= 0.02 and stats.wall_s["generate"] >= 0.01 and "copy" not in stats.wall_s
 
 
 @pytest.mark.parametrize("format", ["asc", "npy"])

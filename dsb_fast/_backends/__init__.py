@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from .._errors import DeviceError
+from .._models.on_device import WholeNumbers
 from .base import Backend, Device
 from .cuda import CudaBackend
 from .native import NativeBackend
@@ -25,11 +26,15 @@ PRECISIONS = ("fp32", "fp16", "bf16")
 
 
 class Opened(NamedTuple):
-    """A backend that runs, the digest of what it computes, and how to get it for another of the source's graphs."""
+    """A backend that runs, the digest of what it computes, and how to get it for another of the source's graphs.
+
+    ``others`` are those that were opened with it, by key.
+    """
 
     backend: Backend
     sha256: str
     at: Callable[[object], Backend]
+    others: dict[object, Backend]
 
 
 def open_first(source, key, device: str, precision: str, plan: str | None = None, engine: str = "auto") -> Opened:
@@ -62,6 +67,8 @@ def open_first(source, key, device: str, precision: str, plan: str | None = None
 
         try:
             backend, sha256 = open_it(key)
+            # What samples are made with is to fail now, while another device can do its work.
+            others = {WholeNumbers(key): open_it(WholeNumbers(key))[0]} if backend.draws else {}
         except DeviceError as error:
             if (kind, number, flavour) == routes[-1]:
                 raise
@@ -70,8 +77,8 @@ def open_first(source, key, device: str, precision: str, plan: str | None = None
             logging.getLogger("dsb_fast").warning("%s; going on with %s", error, going_on)
             continue
         if kind.takes == "network":  # made for any length
-            return Opened(backend, sha256, lambda _, b=backend: b)
-        return Opened(backend, sha256, lambda wanted, f=open_it: f(wanted)[0])
+            return Opened(backend, sha256, lambda _, b=backend: b, {})
+        return Opened(backend, sha256, lambda wanted, f=open_it: f(wanted)[0], others)
     raise DeviceError(f"device {device}: nothing here can run it; pip install 'dsb-fast[cpu]' brings ONNX Runtime")
 
 

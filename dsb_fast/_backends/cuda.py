@@ -12,13 +12,14 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from .._errors import DeviceError, GenerationError
+from .._errors import DeviceError
 from .._library import cuda_library_path, has_cuda_library
+from .._models.on_device import NOT_NUMBERS
 from .._stages import stage
 from .base import Device, cores
 from .cuda_driver import Driver, DriverError, PinnedCopies, gpus
 from .device_batch import DeviceBatch, sample_shape
-from .onnx_runtime import OnnxRuntimeBackend, onnxruntime_module, said
+from .onnx_runtime import OnnxRuntimeBackend, failed, onnxruntime_module, refused
 
 CUDA_PROVIDER = "CUDAExecutionProvider"
 NO_CUDA_OPERATORS = "the CUDA operators are not built (libdsb_fast_ort_cuda.so): the portable graph runs in their place"
@@ -81,7 +82,8 @@ class CudaBackend(OnnxRuntimeBackend):
         if hasattr(self._ort, "preload_dlls"):
             self._ort.preload_dlls()
         self._graph, self._precision, self._number, self.flavour = graph, precision, int(number or 0), flavour
-        self._busy, self._drawing, self._draws = threading.Lock(), threading.Lock(), {}
+        self._making, self._busy, self._drawing = (threading.Lock() for _ in range(3))
+        self._draws: dict = {}
         self._copies = self._pinned()
         self.note = "" if flavour == "cuda" or has_cuda_library() else NO_CUDA_OPERATORS
         self._start()
@@ -112,27 +114,50 @@ class CudaBackend(OnnxRuntimeBackend):
         }
 
     def _start(self) -> None:
-        """Open the session and run it once on every batch: captured as a CUDA graph, or as it is where that fails."""
-        try:
-            self._prepare(captured=True)
-        except DeviceError as error:
-            logging.getLogger("dsb_fast").info("device %s: no CUDA graph: %s", self.device, error)
-            self._prepare(captured=False)
+        """Open the session, as a CUDA graph where ONNX Runtime can capture it, and run it once.
 
-    def _prepare(self, captured: bool) -> None:
+        A graph that samples don't need is run when it is first asked for: a run searches algorithms and takes memory.
+        """
+        try:
+            self._open_session(captured=True)
+        except DeviceError as error:
+            self._go_on_without_capture(error)
+        if not self.draws or NOT_NUMBERS in [port.name for port in self._session.get_outputs()]:
+            self._ready()
+
+    def _go_on_without_capture(self, error: DeviceError) -> None:
+        logging.getLogger("dsb_fast").info("device %s: no CUDA graph: %s", self.device, error)
+        self._open_session(captured=False)
+
+    def _open_session(self, captured: bool) -> None:
         self._session = self._opened(self._graph, self.providers(captured))
-        self.captured, self.batch_size = captured, self._rows()
-        self._idle: queue.SimpleQueue = queue.SimpleQueue()
+        self.captured, self.batch_size, self._idle = captured, self._rows(), None
+
+    def _ready(self) -> None:
+        """Make the batches and run each of them once, which captures it; nothing if that was done."""
+        with self._making:
+            if self._idle is not None:
+                return
+            try:
+                self._idle = self._batches()
+            except DeviceError as error:
+                if not self.captured:
+                    raise
+                self._go_on_without_capture(error)
+                self._idle = self._batches()
+
+    def _batches(self) -> queue.SimpleQueue:
+        idle: queue.SimpleQueue = queue.SimpleQueue()
         try:
             for number in range(1, 1 + _IN_FLIGHT):
-                batch = DeviceBatch(
-                    self._ort, self._session, self.batch_size, self.memory, self._number, number if captured else None
-                )
+                graph = number if self.captured else None
+                batch = DeviceBatch(self._ort, self._session, self.batch_size, self.memory, self._number, graph)
                 batch.fill({name: np.zeros(tuple(v.shape()), np.float32) for name, v in batch.inputs.items()})
                 batch.run()
-                self._idle.put(batch)
+                idle.put(batch)
         except Exception as error:  # ONNX Runtime raises many classes of its own
-            raise DeviceError(f"device {self.device}: ONNX Runtime could not run the graph: {said(error)}") from None
+            raise DeviceError(str(failed(self.device, error))) from None
+        return idle
 
     def _opened(self, graph: bytes | str, providers: list):
         options = self._ort.SessionOptions()
@@ -142,7 +167,7 @@ class CudaBackend(OnnxRuntimeBackend):
                 options.register_custom_ops_library(cuda_library_path())
             session = self._ort.InferenceSession(graph, options, providers=providers, enable_fallback=0)
         except Exception as error:  # ONNX Runtime raises many classes of its own
-            raise DeviceError(f"device {self.device}: ONNX Runtime refused the graph: {said(error)}") from None
+            raise refused(self.device, error) from None
         if self.provider not in session.get_providers():
             raise DeviceError(
                 f"device {self.device}:{self._number}: its provider could not start ({self._needs}); device cpu works"
@@ -189,6 +214,7 @@ class CudaBackend(OnnxRuntimeBackend):
         return joined(parts)
 
     def _run(self, fill, first: int, count: int) -> dict[str, np.ndarray]:
+        self._ready()
         with stage("wait"):
             batch = self._idle.get()
         try:
@@ -205,7 +231,7 @@ class CudaBackend(OnnxRuntimeBackend):
         except DeviceError:
             raise
         except Exception as error:  # ONNX Runtime raises many classes of its own
-            raise GenerationError(f"device {self.device}: ONNX Runtime could not run the graph: {said(error)}") from None
+            raise failed(self.device, error) from None
         finally:
             self._idle.put(batch)
 

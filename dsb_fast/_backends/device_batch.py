@@ -1,4 +1,4 @@
-"""One batch's tensors on a device, bound to a session once: a captured CUDA graph reads and writes where it did first."""
+"""One batch's tensors on a device, bound to a session once: a CUDA graph reads and writes where it was captured."""
 
 from __future__ import annotations
 
@@ -50,13 +50,11 @@ class DeviceBatch:
         Every call has the same number of samples, so that none picks another algorithm.
         """
         for name, values in arrays.items():
-            value = self.inputs[name]
-            shape = tuple(value.shape())
-            if values.shape != shape:
-                padded = np.zeros(shape, values.dtype)
-                padded[first : first + len(values)] = values
-                values = padded
-            value.update_inplace(values)
+            shape = tuple(self.inputs[name].shape())
+            whole = values if values.shape == shape else np.zeros(shape, values.dtype)
+            if whole is not values:
+                whole[first : first + len(values)] = values
+            self.inputs[name].update_inplace(whole)
 
     def run(self) -> None:
         """The session on these tensors. Returns when the outputs are there."""

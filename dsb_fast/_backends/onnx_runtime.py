@@ -47,8 +47,17 @@ def cpu_type() -> str:
     return f"{maker} family {family} model {model} {width}"
 
 
-def said(error: BaseException) -> str:
-    """What ONNX Runtime says went wrong, fit to stand in a line."""
+def refused(device: str, error: BaseException) -> DeviceError:
+    """One line of what ONNX Runtime says of a graph that it does not open."""
+    return DeviceError(f"device {device}: ONNX Runtime refused the graph: {_said(error)}")
+
+
+def failed(device: str, error: BaseException) -> GenerationError:
+    """One line of what ONNX Runtime says of a graph that it could not run."""
+    return GenerationError(f"device {device}: ONNX Runtime could not run the graph: {_said(error)}")
+
+
+def _said(error: BaseException) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
 
 
@@ -62,16 +71,14 @@ class OnnxRuntimeBackend(Backend):
         try:
             self._session = onnxruntime_module().InferenceSession(graph, options, providers=providers)
         except Exception as error:  # ONNX Runtime raises many classes of its own
-            raise DeviceError(f"device {self.device}: ONNX Runtime refused the graph: {said(error)}") from None
+            raise refused(self.device, error) from None
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         try:
             results = self._session.run(None, inputs)
         except Exception as error:  # ONNX Runtime raises many classes of its own
-            raise GenerationError(
-                f"device {self.device}: ONNX Runtime could not run the graph: {said(error)}"
-            ) from None
+            raise failed(self.device, error) from None
         return dict(zip(self._outputs, results, strict=True))
 
 

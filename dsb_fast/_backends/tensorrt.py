@@ -77,15 +77,25 @@ class TensorRtBackend(CudaBackend):
         os.makedirs(self._folder, exist_ok=True)
         was_there = bool(os.listdir(self._folder))
         try:
-            self._prepare(captured=True)
+            self._try_both()
         except DeviceError as error:
             if not was_there:
                 raise
             logging.getLogger("dsb_fast").info("device tensorrt: building the engine anew: %s", error)
             shutil.rmtree(self._folder, ignore_errors=True)
             os.makedirs(self._folder, exist_ok=True)
-            self._prepare(captured=True)
+            self._try_both()
         self.note = ""
+
+    def _try_both(self) -> None:
+        """As a CUDA graph; where that fails but an engine was built, for nodes that TensorRT left over, without."""
+        try:
+            self._open_session(captured=True)
+        except DeviceError as error:
+            if not any(name.endswith(".engine") for name in os.listdir(self._folder)):
+                raise
+            self._go_on_without_capture(error)
+        self._ready()
 
     def _rows(self) -> int:
         return self._batch

@@ -16,12 +16,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 
+from .._backends.cuda_driver import gpus
 from .._errors import GenerationError, InputError
 from .._generator import Generator
 from .interrupts import HeldInterrupts
 from .manifest import Dataset
 from .stats import Stats
 
+_ON_GPUS = ("cuda", "tensorrt")  # devices
 # sys.path as it is here: "python -m" would put the current folder before it.
 _START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from dsb_fast._bulk.worker import main; main()"
 
@@ -43,7 +45,8 @@ def run_workers(
     if generator.opened_with is None:
         raise InputError("workers: only what dsb_fast.load has opened can be opened in another process; use 1")
     shards = dataset.missing()
-    threads = threads or max(1, -(-generator.backend.parallel // workers))
+    least = 2 if generator.backend.fixed_batch else 1  # one copies and encodes what a GPU made while another asks it
+    threads = threads or max(least, -(-generator.backend.parallel // workers))
     task = {
         "folder": dataset.folder,
         "folder_fd": dataset.folder_fd,
@@ -52,8 +55,19 @@ def run_workers(
         "batch_size": batch_size,
         "threads": threads,
     }
-    with _Workers(task, workers) as crew:
+    devices = worker_devices(generator.opened_with["device"], generator.backend.device, workers)
+    tasks = [{**task, "opened_with": {**task["opened_with"], "device": device}} for device in devices]
+    with _Workers(tasks) as crew:
         crew.serve(shards, dataset.note, made, stats)
+
+
+def worker_devices(asked: str, device: str, workers: int) -> list[str]:
+    """The device of each worker, where ``asked`` was asked for and ``device`` found: a GPU each, in turn.
+
+    ``asked`` with a number, or a machine with one GPU: the same for all.
+    """
+    count = len(gpus()) if device in _ON_GPUS and ":" not in asked else 0
+    return [f"{device}:{number % count}" if count > 1 else asked for number in range(workers)]
 
 
 class _Worker:
@@ -98,14 +112,13 @@ class _Worker:
 class _Workers:
     """All of them; leaving the context ends those that still run."""
 
-    def __init__(self, task: dict, count: int):
+    def __init__(self, tasks: list[dict]):
         self._all: list[_Worker] = []
-        self._start = (task, count)
+        self._tasks = tasks
 
     def __enter__(self):
-        task, count = self._start
         try:
-            for number in range(count):
+            for number, task in enumerate(self._tasks):
                 self._all.append(_Worker(task, number))
         except BaseException:
             self.__exit__()

@@ -22,12 +22,13 @@ def add_model_arguments(parser, device: bool = True) -> None:
     )
     if device:
         parser.add_argument(
-            "--device", default="auto", metavar="D", help="auto, cpu, cuda[:N] or openvino (default auto)"
+            "--device", default="auto", metavar="D", help="auto, cpu, cuda[:N], tensorrt or openvino (default auto)"
         )
         parser.add_argument(
             "--backend", default="auto", metavar="B", help="auto, onnxruntime, native, openvino or torch (default auto)"
         )
-        parser.add_argument("--precision", default="fp32", metavar="P", help="fp32 (default), bf16 and fp16 (images)")
+        help_ = "fp32 (default), bf16 or fp16 where a model passes its acceptance test"
+        parser.add_argument("--precision", default="fp32", metavar="P", help=help_)
 
 
 def label(text: str):

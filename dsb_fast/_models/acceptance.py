@@ -45,7 +45,7 @@ def _refusal(model, opened: _backends.Opened, near, options, engine: str) -> str
 
 
 def _samples(model, opened: _backends.Opened, options) -> np.ndarray:
-    size, backends = model.batch_size(opened.backend), {model.key: opened.backend}
+    size, backends = model.batch_size(opened.backend), {model.key: opened.backend, **opened.others}
 
     def backend_of(key):
         if key not in backends:

@@ -137,8 +137,8 @@ class Checkpoint:
     def graph(self, key, flavour: str = "portable", plan: str = "fp32") -> _cache.Graph:
         """The graph, from the cache where it is there and whole.
 
-        ``key``: the length of its signals, or of :class:`WholeNumbers` of one. Raises DeviceError for float16 of another
-        flavour than "cuda".
+        ``key``: the length of its signals, or of :class:`WholeNumbers` of one. Raises DeviceError for float16 of
+        another flavour than "cuda".
         """
         if plan == "fp16" and flavour != "cuda":
             raise DeviceError(NO_HALF)

@@ -42,8 +42,6 @@ def whole_numbers(
     """
     outputs = backend.sample(tuple(draws), seed, start, count, dict(still))
     if outputs.pop(NOT_NUMBERS).any():
-        raise GenerationError(
-            f"{name}: the network's output has values that are not numbers; the weights are unusable"
-        )
+        raise GenerationError(f"{name}: the network's output has values that are not numbers; the weights are unusable")
     [made] = outputs.values()
     return made

@@ -32,7 +32,7 @@ def _compile(compiler: str, headers: str, folder: Path) -> Path:
     flags = [*_FLAGS, "-DDSB_CUDA_HOST", f"-I{csrc}", "-isystem", headers, "-x", "c++", "-c"]
 
     def one(source: Path) -> str:
-        made = folder / f"{source.parent.name}_{source.name}.o"
+        made = folder / f"{'_'.join(source.relative_to(csrc).parts)}.o"
         subprocess.run([compiler, *flags, str(source), "-o", str(made)], check=True)
         return str(made)
 
@@ -45,7 +45,7 @@ def _compile(compiler: str, headers: str, folder: Path) -> Path:
 
 @cache
 def library() -> str:
-    """Path of the operator library; ``DSB_CUDA_HOST_LIBRARY`` names one that is built. Skips the test without headers."""
+    """The operator library: ``DSB_CUDA_HOST_LIBRARY``, or built here; skips the test without ONNX Runtime's headers."""
     if given := os.environ.get("DSB_CUDA_HOST_LIBRARY"):
         return given
     headers, compiler = _headers(), shutil.which(os.environ.get("CXX", "c++"))

@@ -55,6 +55,9 @@ class SignalGenerator:
             name="onnxruntime", grade="repeatable", depends_on={"onnxruntime": "1"}, parallel=2
         )
 
+    def share(self, count, threads):
+        return max(1, -(-count // threads))
+
     def make(self, seed, start, count, options):
         return random.uniform(seed, start, count, (8, LENGTH), low=-3000, high=3000).astype(np.int16)
 

@@ -1,0 +1,128 @@
+"""What NVIDIA's driver is asked through ctypes, and pinned memory that is used again; without the driver."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from references import cuda_runtime
+
+from dsb_fast._backends import cuda_driver
+from dsb_fast._backends.cuda_driver import Driver, DriverError, Gpu, PinnedCopies
+from dsb_fast._bulk import workers
+
+pytestmark = pytest.mark.variant_independent
+
+
+class HostDriver:
+    """Pinned memory is the heap's, and a copy is one from the host."""
+
+    def __init__(self):
+        self.allocated, self.entered, self.copies = [], set(), []
+
+    def context(self, number):
+        return 100 + number
+
+    def enter(self, context):
+        self.entered.add((threading.get_ident(), context))
+
+    def stream(self):
+        return 7
+
+    def pinned(self, nbytes):
+        self.allocated.append(ctypes.create_string_buffer(nbytes))
+        return ctypes.addressof(self.allocated[-1])
+
+    def copy(self, to, source, nbytes, stream):
+        assert stream == 7
+        self.copies.append(nbytes)
+        ctypes.memmove(to, source, nbytes)
+
+
+def test_copies_are_whole_and_memory_is_used_again():
+    driver = HostDriver()
+    copies, source = PinnedCopies(driver, 1), np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+    made = copies.taken(source.ctypes.data, (2, 3, 4), np.int16)
+    assert made.dtype == np.int16 and (made == source).all() and driver.copies == [48]
+    view = made[1, 1:]
+    del made
+    gc.collect()
+    source += 1
+    other = copies.taken(source.ctypes.data, (2, 3, 4), np.int16)
+    assert len(driver.allocated) == 2 and (view == source[1, 1:] - 1).all()  # a view keeps its memory
+    del view
+    gc.collect()
+    smaller = copies.taken(source.ctypes.data, (3, 4), np.int16)
+    assert len(driver.allocated) == 2 and (smaller == source[0]).all() and (other == source).all()
+    assert copies.taken(source.ctypes.data, (0, 4), np.int16).shape == (0, 4)
+
+
+def test_pinned_memory_has_a_bound():
+    copies, source = PinnedCopies(HostDriver(), 0), np.zeros(4, np.uint8)
+    held = [copies.taken(source.ctypes.data, (4,), np.uint8) for _ in range(cuda_driver._MOST_BUFFERS)]
+    assert all(array is not None for array in held)
+    assert copies.taken(source.ctypes.data, (4,), np.uint8) is None
+    held.pop()
+    gc.collect()
+    assert copies.taken(source.ctypes.data, (4,), np.uint8) is not None
+
+
+def test_every_thread_enters_the_context():
+    driver = HostDriver()
+    copies, source = PinnedCopies(driver, 3), np.ones(8, np.uint8)
+    threads = [threading.Thread(target=copies.taken, args=(source.ctypes.data, (8,), np.uint8)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {context for _, context in driver.entered} == {103} and len(driver.entered) >= 2
+
+
+def test_no_driver_is_no_gpu(monkeypatch):
+    with pytest.raises(DriverError):
+        Driver("libcuda-that-is-not-there.so.1")
+    monkeypatch.setattr(cuda_driver, "Driver", lambda: Driver("libcuda-that-is-not-there.so.1"))
+    assert cuda_driver.gpus.__wrapped__() == ()
+
+
+def test_a_library_that_is_no_driver_is_refused():
+    with pytest.raises(DriverError, match="cuInit is not there"):
+        Driver(None)  # this process
+
+
+def test_a_driver_through_ctypes(tmp_path):
+    compiler = shutil.which(os.environ.get("CC", "cc"))
+    if compiler is None:
+        pytest.skip("no C compiler is here to build a driver with")
+    library = tmp_path / "libcuda.so.1"
+    source = Path(__file__).parent / "native/cuda_driver.c"
+    subprocess.run([compiler, "-shared", "-fPIC", str(source), "-o", str(library)], check=True)
+    driver = Driver(str(library))
+    assert driver.gpus() == (Gpu("NVIDIA H100", "9.0", 80 << 30), Gpu("NVIDIA T4", "7.5", 16 << 30))
+    source = np.arange(1000, dtype=np.uint8)
+    made = PinnedCopies(driver, 1).taken(source.ctypes.data + 10, (3, 5), np.uint8)
+    assert (made == source[10:25].reshape(3, 5)).all()
+    with pytest.raises(DriverError, match="cuDeviceGet says 1"):
+        PinnedCopies(driver, 2)
+
+
+@pytest.mark.parametrize(
+    ("asked", "device", "expected"),
+    [
+        ("cuda", "cuda", ["cuda:0", "cuda:1", "cuda:0"]), ("auto", "cuda", ["cuda:0", "cuda:1", "cuda:0"]),
+        ("tensorrt", "tensorrt", ["tensorrt:0", "tensorrt:1", "tensorrt:0"]), ("cuda:1", "cuda", ["cuda:1"] * 3),
+        ("auto", "cpu", ["auto"] * 3),
+    ],
+)  # fmt: skip
+def test_workers_share_the_gpus(monkeypatch, asked, device, expected):
+    monkeypatch.setattr(workers, "gpus", lambda: cuda_runtime.GPUS)
+    assert workers.worker_devices(asked, device, 3) == expected
+    monkeypatch.setattr(workers, "gpus", lambda: cuda_runtime.GPUS[:1])
+    assert workers.worker_devices(asked, device, 3) == [asked] * 3
