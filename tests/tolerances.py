@@ -45,3 +45,5 @@ ATTENTION_BF16_L2 = 1e-4
 # Of the largest value that the sums could take.
 ATTENTION_BF16 = 2e-2
 FEED_FORWARD_BF16 = 1e-2
+# The GPU's operators sum in float32 and round once, to how a tensor is stored: half of its last bit, float32's error.
+GPU_STORED = {"float32": OPS, "float16": 2.0**-11 + OPS, "bfloat16": BF16_ROUNDING + OPS}

@@ -1,0 +1,70 @@
+// for_each(count, body): body(k) for every k below count, in any order; on the device by a grid-stride loop.
+#pragma once
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+
+#include "cuda/host_device.h"
+#include "cuda/kernels.h"
+
+#ifdef __CUDACC__
+#include <cuda_runtime.h>
+#endif
+
+namespace dsb {
+namespace cuda {
+
+constexpr uint64_t kMaxIndices = 0xFFFFFFFFull;  // 32-bit divisions cost a third of 64-bit ones
+constexpr unsigned kBlock = 256, kMaxGrid = 1u << 22;
+
+inline uint64_t checked(uint64_t count) {
+  if (count > kMaxIndices)
+    throw std::length_error("a GPU kernel was asked for " + std::to_string(count) + " vectors; a smaller batch works");
+  return count;
+}
+
+#ifdef __CUDACC__
+
+inline cudaStream_t stream_of(Stream stream) { return static_cast<cudaStream_t>(stream); }
+
+inline void check(cudaError_t status) {
+  if (status != cudaSuccess)
+    throw std::runtime_error(std::string("CUDA refused a kernel: ") + cudaGetErrorString(status) +
+                             "; the device may be out of memory or have failed earlier");
+}
+
+template <class Body>
+__global__ void __launch_bounds__(kBlock) loop(uint64_t count, const Body body) {
+  for (uint64_t k = blockIdx.x * static_cast<uint64_t>(kBlock) + threadIdx.x; k < count;
+       k += static_cast<uint64_t>(gridDim.x) * kBlock)
+    body(static_cast<uint32_t>(k));
+}
+
+template <class Body>
+void for_each(uint64_t count, const Body& body, Stream stream) {
+  if (checked(count) == 0) return;
+  const uint64_t blocks = (count + kBlock - 1) / kBlock;
+  const unsigned grid = static_cast<unsigned>(blocks < kMaxGrid ? blocks : kMaxGrid);
+  loop<<<grid, kBlock, 0, stream_of(stream)>>>(count, body);
+  check(cudaGetLastError());
+}
+
+inline void zero(int32_t* number, Stream stream) {
+  check(cudaMemsetAsync(number, 0, sizeof *number, stream_of(stream)));
+}
+
+#else
+
+template <class Body>
+void for_each(uint64_t count, const Body& body, Stream) {
+  checked(count);
+  for (uint64_t k = 0; k < count; ++k) body(static_cast<uint32_t>(k));
+}
+
+inline void zero(int32_t* number, Stream) { *number = 0; }
+
+#endif
+
+}  // namespace cuda
+}  // namespace dsb
