@@ -32,8 +32,8 @@ ConvAxis axis_of(const char* what, int64_t in, int64_t kernel, int64_t taps, int
 ConvGeometry geometry_of(const ConvLayer& layer) {
   const Shape4 &x = layer.x.shape, &w = layer.weight.shape;
   if (w.c != x.c) refuse("weight", w, {w.n, x.c, w.h, w.w});
-  if (saturated_size(x) > (int64_t{1} << 40) || saturated_size(w) >= (int64_t{1} << 31))
-    throw std::invalid_argument("conv: x is " + text(x) + " and weight " + text(w) + ", too large for a call");
+  for (const int64_t size : {x.n, x.c, x.h, x.w, w.n, w.h, w.w})
+    if (size > 1 << 28) throw std::invalid_argument("conv: x is " + text(x) + ", weight " + text(w) + ", too large");
   ConvGeometry g;
   g.batch = static_cast<int>(x.n), g.in_channels = static_cast<int>(x.c), g.out_channels = static_cast<int>(w.n);
   const ConvFilter& f = layer.filter;
