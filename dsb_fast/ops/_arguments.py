@@ -88,7 +88,9 @@ def choose_products(op: str, products: str, impl: str, x) -> str:
         return impl
     on_device = _device.device_of(x) is not None
     if is_bfloat16(x) or on_device or impl == "torch":
-        what = "x is bfloat16 already" if is_bfloat16(x) else "x is on a CUDA device" if on_device else 'impl is "torch"'
+        what = (
+            "x is bfloat16 already" if is_bfloat16(x) else "x is on a CUDA device" if on_device else 'impl is "torch"'
+        )
         raise InputError(f'{op}: products is "bfloat16" and {what}; it needs float32 images and impl="native"')
     return "native"
 
