@@ -1,6 +1,7 @@
 """Build of the compiled extension and the C library through CMake; everything else is in pyproject.toml.
 
 ``DSB_NATIVE=0`` leaves the extension out: the package then needs numba, which makes the same bits more slowly.
+``DSB_CUDA=1`` adds the kernels and operators for NVIDIA GPUs, which need nvcc.
 ``DSB_CMAKE_ARGS`` is handed to CMake, for example ``-DDSB_SANITIZE=address``.
 """
 
@@ -16,6 +17,8 @@ from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent
 NATIVE = os.environ.get("DSB_NATIVE", "1") != "0"
+CUDA = os.environ.get("DSB_CUDA", "0") != "0"
+GPU_FILES = ("libdsb_fast_ort_cuda.so", "_cuda.*.so")
 
 
 class CMakeBuild(build_ext):
@@ -28,6 +31,8 @@ class CMakeBuild(build_ext):
         build = Path(self.build_temp).resolve()
         library, prefix = target / "libdsb_fast_ort.so", target / "_c"
         library.unlink(missing_ok=True)  # an earlier build's; this one may have no headers for it
+        for path in gpu_files(target):
+            path.unlink()
         shutil.rmtree(prefix, ignore_errors=True)
         shutil.rmtree(build, ignore_errors=True)  # a cache that names another build environment fails in odd ways
         build.mkdir(parents=True)
@@ -42,6 +47,7 @@ class CMakeBuild(build_ext):
             *(f"-DCMAKE_INSTALL_{name}DIR={name.lower()}" for name in ("BIN", "LIB")),
             "-DCMAKE_INSTALL_INCLUDEDIR=include",
             "-DDSB_STATIC=ON",
+            f"-DDSB_CUDA={'ON' if CUDA else 'OFF'}",
             *(["-GNinja"] if shutil.which("ninja") else []),
             *shlex.split(os.environ.get("DSB_CMAKE_ARGS", "")),
         ]
@@ -55,9 +61,18 @@ class CMakeBuild(build_ext):
             link.write_text(f"INPUT({name})\n")
         if self.editable_mode:
             shutil.rmtree(ROOT / "dsb_fast/_c", ignore_errors=True)
+            for path in gpu_files(ROOT / "dsb_fast"):
+                path.unlink()
+            for path in gpu_files(target):
+                shutil.copy2(path, ROOT / "dsb_fast")
             if library.is_file():
                 shutil.copy2(library, ROOT / "dsb_fast")
                 shutil.copytree(prefix, ROOT / "dsb_fast/_c")
+
+
+def gpu_files(folder):
+    """What ``DSB_CUDA=1`` builds, where it is in ``folder``."""
+    return [path for pattern in GPU_FILES for path in folder.glob(pattern)]
 
 
 def build_tools():

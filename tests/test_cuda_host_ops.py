@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto
 from references import cuda_host, layers, philox, stylegan_ops
 from references.arrays import close, identical, random
-from tolerances import GPU_STORED
+from tolerances import GPU_STORED, OPS
 
 from dsb_fast import ops
 from dsb_fast import random as streams
@@ -23,7 +23,7 @@ TYPES = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfl
 _TYPE = st.sampled_from(sorted(TYPES))
 _LAYOUT = st.sampled_from(["NHWC", "NCHW"])
 _CHANNELS = st.sampled_from([1, 2, 3, 4, 5, 7, 8, 9, 16, 24])
-_SIZES = st.integers(1, 9) | st.sampled_from([16, 17])
+_SIZES = st.integers(1, 9) | st.sampled_from([10, 16, 17, 18])
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -148,6 +148,7 @@ _FILTERS = {
     "row": np.array([[0.5, -0.25, 1.0, 2.0, 0.125]], np.float32),
     "column": np.array([[1.0], [2.0]], np.float32),
     "long": random(1, 11),
+    "uneven": np.outer(random(1, 3), [1.0, 2.0, -4.0, 0.5, 0.25]).astype(np.float32),
     "full": random(2, 3, 5),
     "none": np.ones((1, 1), np.float32),
 }
@@ -157,7 +158,7 @@ _FILTERS = {
 def _resamplings(draw):
     factors = st.sampled_from([[1, 1], [2, 2]]) | st.lists(st.integers(1, 3), min_size=2, max_size=2)
     padding = [
-        p + 8 if k % 2 else p - 1 for k, p in enumerate(draw(st.lists(st.integers(0, 6), min_size=4, max_size=4)))
+        p + 11 if k % 2 else p - 1 for k, p in enumerate(draw(st.lists(st.integers(0, 6), min_size=4, max_size=4)))
     ]
     up = draw(factors)
     down = draw(factors) if up == [1, 1] or draw(st.booleans()) else [1, 1]
@@ -175,6 +176,19 @@ def test_upfirdn2d(n, c, h, w, kind, layout, name, how):
     expected = stylegan_ops.upfirdn2d(_double(x), taps, **how)
     full = taps if taps.ndim == 2 else np.outer(taps, taps)
     close(_plain(got, layout), expected, GPU_STORED[kind], of=1.5 * np.abs(full).sum() * np.abs(_double(x)).max())
+
+
+@pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
+@pytest.mark.parametrize("shape", [(1, 72, 35, 9), (2, 3, 40, 70)])
+@pytest.mark.parametrize("factors", [(1, 1), (2, 1), (1, 2), (3, 2)])
+def test_upfirdn2d_across_tiles_and_strips(layout, shape, factors):
+    x, (up, down) = random(0, *shape), factors
+    for taps in (_BLUR, random(2, 21)):
+        half = len(taps) // 2
+        how = {"up": [up] * 2, "down": [down] * 2, "padding": [half, half + 1, half, half], "gain": 2.0}
+        got = cuda_host.run("Upfirdn2d", {"x": _laid(x, layout), "taps": taps}, layout=layout, **how)[0]
+        expected = ops.upfirdn2d(x.astype(np.float64), taps.astype(np.float64), impl="torch", **how)
+        close(_plain(got, layout), expected, OPS, of=2 * np.abs(taps).sum() ** 2 * np.abs(x).max())
 
 
 @pytest.mark.parametrize("layout", ["NHWC", "NCHW"])

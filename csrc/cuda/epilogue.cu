@@ -37,8 +37,10 @@ struct EpilogueBody {
   DSB_HD void operator()(uint32_t vector) const {
     const Place at = layout.template place<V, along>(vector);
     const int64_t first = static_cast<int64_t>(vector) * V, inside = first - at.n * sample, c = what.shape.c;
-    float v[V], other[V], weight[V];
+    float v[V], other[V], weight[V], residual[V] = {};
     load<V>(static_cast<const T*>(what.x.array.data) + row(what.x, at.n, sample) + inside, v);
+    if (what.residual.array.data)  // here, that both wait for memory together
+      load<V>(static_cast<const T*>(what.residual.array.data) + row(what.residual, at.n, sample) + inside, residual);
     if (what.demodulation.array.data) {
       load_channels<V, along>(what.demodulation.array, row(what.demodulation, at.n, c) + at.c, other);
       DSB_UNROLL
@@ -58,9 +60,8 @@ struct EpilogueBody {
     DSB_UNROLL
     for (int k = 0; k < V; ++k) v[k] = finished(v[k], what.activation);
     if (what.residual.array.data) {
-      load<V>(static_cast<const T*>(what.residual.array.data) + row(what.residual, at.n, sample) + inside, other);
       DSB_UNROLL
-      for (int k = 0; k < V; ++k) v[k] += other[k];
+      for (int k = 0; k < V; ++k) v[k] += residual[k];
     }
     if (y) store<T>(v, y + first);
     if (scaled) {

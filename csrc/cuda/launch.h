@@ -1,9 +1,14 @@
 // for_each(count, body): body(k) for every k below count, in any order; on the device by a grid-stride loop.
+//
+// for_each_tile(tiles, floats, body): for every tile, body.first(tile, k, memory) for all k below body.first_items,
+// then body.second(tile, k, memory) likewise; memory, of `floats` floats, is shared by a tile's items and aligned to 16
+// bytes.
 #pragma once
 
 #include <cstdint>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "cuda/host_device.h"
 #include "cuda/kernels.h"
@@ -50,6 +55,28 @@ void for_each(uint64_t count, const Body& body, Stream stream) {
   check(cudaGetLastError());
 }
 
+template <class Body>
+__global__ void __launch_bounds__(kBlock) tile_loop(uint64_t tiles, const Body body) {
+  extern __shared__ float4 memory[];
+  float* floats = reinterpret_cast<float*>(memory);
+  for (uint64_t tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
+    for (uint32_t k = threadIdx.x; k < body.first_items; k += kBlock)
+      body.first(static_cast<uint32_t>(tile), k, floats);
+    __syncthreads();
+    for (uint32_t k = threadIdx.x; k < body.second_items; k += kBlock)
+      body.second(static_cast<uint32_t>(tile), k, floats);
+    __syncthreads();
+  }
+}
+
+template <class Body>
+void for_each_tile(uint64_t tiles, size_t floats, const Body& body, Stream stream) {
+  if (checked(tiles) == 0) return;
+  const unsigned grid = static_cast<unsigned>(tiles < kMaxGrid ? tiles : kMaxGrid);
+  tile_loop<<<grid, kBlock, floats * sizeof(float), stream_of(stream)>>>(tiles, body);
+  check(cudaGetLastError());
+}
+
 inline void zero(int32_t* number, Stream stream) {
   check(cudaMemsetAsync(number, 0, sizeof *number, stream_of(stream)));
 }
@@ -60,6 +87,16 @@ template <class Body>
 void for_each(uint64_t count, const Body& body, Stream) {
   checked(count);
   for (uint64_t k = 0; k < count; ++k) body(static_cast<uint32_t>(k));
+}
+
+template <class Body>
+void for_each_tile(uint64_t tiles, size_t floats, const Body& body, Stream) {
+  checked(tiles);
+  std::vector<float> memory(floats);
+  for (uint64_t tile = 0; tile < tiles; ++tile) {
+    for (uint32_t k = 0; k < body.first_items; ++k) body.first(static_cast<uint32_t>(tile), k, memory.data());
+    for (uint32_t k = 0; k < body.second_items; ++k) body.second(static_cast<uint32_t>(tile), k, memory.data());
+  }
 }
 
 inline void zero(int32_t* number, Stream) { *number = 0; }

@@ -7,6 +7,7 @@ set(DSB_CUDA_KERNELS
   csrc/cuda/epilogue.cu
   csrc/cuda/philox.cu
   csrc/cuda/upfirdn2d.cu
+  csrc/cuda/upfirdn2d_tiles.cu
   csrc/cuda/upsample.cu)
 set(DSB_CUDA_OPERATORS
   csrc/cuda/ort/conversions.cc
@@ -58,6 +59,11 @@ if(DSB_CUDA_HOST)
 endif()
 
 if(DSB_CUDA)
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(NOT CMAKE_CUDA_COMPILER)
+    message(FATAL_ERROR "DSB_CUDA needs nvcc, which is not here; the variable CUDACXX of the environment can name it")
+  endif()
   enable_language(CUDA)
   add_library(dsb_cuda_kernels STATIC ${DSB_CUDA_SHARED} ${DSB_CUDA_KERNELS})
   set_target_properties(dsb_cuda_kernels PROPERTIES CUDA_STANDARD 17 CUDA_STANDARD_REQUIRED ON

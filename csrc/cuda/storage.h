@@ -125,6 +125,19 @@ DSB_HD void copy_out(const void* from, void* to) {
 #endif
 }
 
+// The same for memory that the kernel itself writes.
+template <int kBytes>
+DSB_HD void copy_near(const void* from, void* to) {
+#ifdef __CUDA_ARCH__
+  if constexpr (kBytes == 16) {
+    const uint4 raw = *static_cast<const uint4*>(from);
+    memcpy(to, &raw, kBytes);
+    return;
+  }
+#endif
+  memcpy(to, from, kBytes);
+}
+
 // `from` is aligned to V values, or to 16 bytes if that is less.
 template <int V, class T>
 DSB_HD void load(const T* from, float (&to)[V]) {

@@ -4,25 +4,24 @@
 // Four taps an axis at the same, twice or half the size, which is what StyleGAN2 has, go by strips: a thread holds a
 // column of eight results, walks down the rows that they need and filters each along x once, from registers. Every
 // value is read from memory once and from the first cache four times.
-#include "cuda/filter_plan.h"
 #include "cuda/kernels.h"
 #include "cuda/launch.h"
-#include "cuda/storage.h"
+#include "cuda/layout.h"
+#include "cuda/planes.h"
 
 namespace dsb {
 namespace cuda {
 namespace {
 
-struct Planes {
-  uint32_t inner;  // vectors
-  int32_t in_h, in_w, out_h, out_w;
-};
-
 constexpr int kStrip = 8, kStripTaps = 4;
 
-// Index: inner vector, column of the result, strip, outer.
-template <class T, int V, int Up, int Down>
+// Index: inner vector, column of the result, strip, outer. V values of a thread are neighbouring channels, or, where
+// there is one value a column, two neighbouring columns.
+template <class T, int V, int Up, int Down, Along along>
 struct StripBody {
+  static_assert(along == Along::channels || V == 2, "columns come in pairs");
+  static constexpr int kColumns = along == Along::pixels ? V : 1;
+
   Planes planes;
   uint32_t strips;
   int32_t top, left;
@@ -32,38 +31,45 @@ struct StripBody {
   T* y;
 
   DSB_HD void operator()(uint32_t k) const {
+    const uint32_t columns = static_cast<uint32_t>(planes.out_w / kColumns);
     const uint32_t g = k % planes.inner, rest = k / planes.inner;
-    const int32_t column = static_cast<int32_t>(rest % static_cast<uint32_t>(planes.out_w));
-    const uint32_t above = rest / static_cast<uint32_t>(planes.out_w), strip = above % strips, outer = above / strips;
+    const int32_t column = static_cast<int32_t>(rest % columns) * kColumns;
+    const uint32_t above = rest / columns, strip = above % strips, outer = above / strips;
     const int32_t row = static_cast<int32_t>(strip) * kStrip;
     const int32_t enlarged = row * Down - top, first = Up == 1 ? enlarged : (enlarged + 1) >> 1;
-    const T* from = x + static_cast<int64_t>(outer) * planes.in_h * planes.in_w * step() + static_cast<int64_t>(g) * V;
-    T* to =
-        y + (static_cast<int64_t>(outer) * planes.out_h * planes.out_w + column) * step() + static_cast<int64_t>(g) * V;
+    const int64_t g_at = along == Along::channels ? static_cast<int64_t>(g) * V : 0;
+    const T* from = x + static_cast<int64_t>(outer) * planes.in_h * planes.in_w * step() + g_at;
+    T* to = y + (static_cast<int64_t>(outer) * planes.out_h * planes.out_w + column) * step() + g_at;
     if (Up == 1 || first * Up == enlarged) return walk<0>(column, row, first, from, to);
     walk<Up - 1>(column, row, first, from, to);
   }
 
-  DSB_HD int64_t step() const { return static_cast<int64_t>(planes.inner) * V; }  // from column to column
+  // From column to column.
+  DSB_HD int64_t step() const { return along == Along::channels ? static_cast<int64_t>(planes.inner) * V : 1; }
 
   // kSkip: the tap that the first input row meets.
   template <int kSkip>
   DSB_HD void walk(int32_t column, int32_t row, int32_t first, const T* from, T* to) const {
     constexpr int kRows = (kStripTaps - 1 - kSkip + (kStrip - 1) * Down) / Up + 1;
-    const int32_t enlarged = column * Down - left, left_most = Up == 1 ? enlarged : (enlarged + 1) >> 1;
-    const bool odd = Up == 2 && left_most * Up != enlarged;
     float sums[kStrip][V];
     DSB_UNROLL
     for (int j = 0; j < kRows; ++j) {
-      float along[V];
-      filter_row(from, first + j, left_most, odd, along);
+      float filtered[V] = {};
+      const int32_t at = first + j;
+      if (at >= 0 && at < planes.in_h) {
+        const T* line = from + static_cast<int64_t>(at) * planes.in_w * step();
+        if constexpr (along == Along::channels)
+          filter_channels(line, column, filtered);
+        else
+          filter_columns(line, column, filtered);
+      }
       DSB_UNROLL
       for (int r = 0; r < kStrip; ++r) {
         const int tap = kSkip + j * Up - r * Down;
         if (tap < 0 || tap >= kStripTaps) continue;
         DSB_UNROLL
         for (int e = 0; e < V; ++e)
-          sums[r][e] = tap < Up ? taps_y[tap] * along[e] : sums[r][e] + taps_y[tap] * along[e];
+          sums[r][e] = tap < Up ? taps_y[tap] * filtered[e] : sums[r][e] + taps_y[tap] * filtered[e];
         if (tap + Up < kStripTaps || row + r >= planes.out_h) continue;
         DSB_UNROLL
         for (int e = 0; e < V; ++e) sums[r][e] *= gain;
@@ -72,32 +78,55 @@ struct StripBody {
     }
   }
 
-  DSB_HD void filter_row(const T* from, int32_t row, int32_t left_most, bool odd, float (&out)[V]) const {
-    DSB_UNROLL
-    for (int e = 0; e < V; ++e) out[e] = 0.0f;
-    if (row < 0 || row >= planes.in_h) return;
-    const T* line = from + static_cast<int64_t>(row) * planes.in_w * step();
+  // One column of V channels.
+  DSB_HD void filter_channels(const T* line, int32_t column, float (&out)[V]) const {
+    const int32_t enlarged = column * Down - left, first = Up == 1 ? enlarged : (enlarged + 1) >> 1;
+    const bool odd = first * Up != enlarged;
     DSB_UNROLL
     for (int t = 0; t < kStripTaps / Up; ++t) {
-      const int32_t column = left_most + t;
-      if (column < 0 || column >= planes.in_w) continue;
+      const int32_t at = first + t;
+      if (at < 0 || at >= planes.in_w) continue;
       float v[V];
-      load<V>(line + column * step(), v);
-      const float tap = Up == 1 || !odd ? taps_x[t * Up] : taps_x[t * Up + Up - 1];
+      load<V>(line + at * step(), v);
+      const float tap = odd ? taps_x[t * Up + Up - 1] : taps_x[t * Up];
       DSB_UNROLL
       for (int e = 0; e < V; ++e) out[e] += tap * v[e];
     }
   }
-};
 
-// The first tap that meets a value and that value's position, for the result at `at`.
-DSB_HD void meet(int32_t at, int32_t down, int32_t before, int32_t up, int32_t* tap, int32_t* position) {
-  const int32_t enlarged = at * down - before;
-  int32_t over = enlarged % up;
-  if (over < 0) over += up;
-  *tap = over ? up - over : 0;
-  *position = (enlarged + *tap) / up;
-}
+  // Two columns of one channel, from aligned pairs of values where the input has a pair for one of the result.
+  DSB_HD void filter_columns(const T* line, int32_t column, float (&out)[V]) const {
+    const int32_t enlarged = column * Down - left;
+    const bool odd = enlarged & 1;
+    if constexpr (Up == 1) {
+      constexpr int kPairs = (kStripTaps + Down + 2) / 2;
+      float window[2 * kPairs] = {};
+      DSB_UNROLL
+      for (int pair = 0; pair < kPairs; ++pair) {
+        const int32_t at = enlarged - odd + 2 * pair;
+        float v[2] = {};
+        if (at >= 0 && at < planes.in_w) load<2>(line + at, v);
+        window[2 * pair] = v[0], window[2 * pair + 1] = v[1];
+      }
+      DSB_UNROLL
+      for (int t = 0; t < kStripTaps; ++t) {
+        out[0] += taps_x[t] * (odd ? window[t + 1] : window[t]);
+        out[1] += taps_x[t] * (odd ? window[t + Down + 1] : window[t + Down]);
+      }
+    } else {  // enlarged is as odd as left: the same for all threads
+      const int32_t first = (enlarged + 1) >> 1;
+      float window[3];
+      DSB_UNROLL
+      for (int t = 0; t < 3; ++t)
+        window[t] = first + t >= 0 && first + t < planes.in_w ? to_float(line[first + t]) : 0.0f;
+      DSB_UNROLL
+      for (int t = 0; t < 2; ++t) {
+        out[0] += (odd ? taps_x[2 * t + 1] : taps_x[2 * t]) * window[t];
+        out[1] += (odd ? taps_x[2 * t] : taps_x[2 * t + 1]) * (odd ? window[t] : window[t + 1]);
+      }
+    }
+  }
+};
 
 // Any filter, a result a thread. Index: inner vector, column, row, outer.
 template <class T, int V>
@@ -140,35 +169,50 @@ struct DirectBody {
   }
 };
 
-Planes planes_of(const Image& in, const FilterPlan& plan, int v) {
-  return {static_cast<uint32_t>(in.channels_first ? 1 : in.c / v), static_cast<int32_t>(in.h),
-          static_cast<int32_t>(in.w), static_cast<int32_t>(plan.height), static_cast<int32_t>(plan.width)};
-}
-
-// Images with their channels, or planes.
-uint64_t outers(const Image& in) { return static_cast<uint64_t>(in.channels_first ? in.n * in.c : in.n); }
-
-template <class T, int V, int Up, int Down>
+template <class T, int V, int Up, int Down, Along along>
 void run_strips(const Image& in, const FilterPlan& plan, const void* x, Stream stream, void* y) {
-  StripBody<T, V, Up, Down> body = {};
-  body.planes = planes_of(in, plan, V);
+  StripBody<T, V, Up, Down, along> body = {};
+  body.planes = planes_of(in, plan, along == Along::channels ? V : 1);
   body.strips = static_cast<uint32_t>((plan.height + kStrip - 1) / kStrip);
   body.top = plan.top, body.left = plan.left, body.gain = plan.gain;
   for (int k = 0; k < kStripTaps; ++k) body.taps_x[k] = plan.taps[k], body.taps_y[k] = plan.taps[kStripTaps + k];
   body.x = static_cast<const T*>(x), body.y = static_cast<T*>(y);
-  for_each(outers(in) * body.strips * static_cast<uint64_t>(plan.width) * body.planes.inner, body, stream);
+  const uint64_t columns = static_cast<uint64_t>(plan.width / (along == Along::pixels ? V : 1));
+  for_each(outers(in) * body.strips * columns * body.planes.inner, body, stream);
+}
+
+bool goes_by_strips(const FilterPlan& plan) {
+  return plan.separable && plan.taps_x == kStripTaps && plan.taps_y == kStripTaps && plan.up_x == plan.up_y &&
+         plan.down_x == plan.down_y && plan.up_x * plan.down_x <= 2;
+}
+
+template <class T, int V, Along along>
+void choose_strips(const Image& in, const FilterPlan& plan, const void* x, Stream stream, void* y) {
+  if (plan.up_x == 2) return run_strips<T, V, 2, 1, along>(in, plan, x, stream, y);
+  if (plan.down_x == 2) return run_strips<T, V, 1, 2, along>(in, plan, x, stream, y);
+  run_strips<T, V, 1, 1, along>(in, plan, x, stream, y);
 }
 
 template <class T, int V>
-void run(const Image& in, const FilterPlan& plan, const void* x, Stream stream, void* y) {
-  const bool strips = plan.separable && plan.taps_x == kStripTaps && plan.taps_y == kStripTaps &&
-                      plan.up_x == plan.up_y && plan.down_x == plan.down_y && plan.up_x * plan.down_x <= 2;
-  if (strips && plan.up_x == 2) return run_strips<T, V, 2, 1>(in, plan, x, stream, y);
-  if (strips && plan.down_x == 2) return run_strips<T, V, 1, 2>(in, plan, x, stream, y);
-  if (strips) return run_strips<T, V, 1, 1>(in, plan, x, stream, y);
+void run_direct(const Image& in, const FilterPlan& plan, const void* x, Stream stream, void* y) {
   const Planes planes = planes_of(in, plan, V);
   const DirectBody<T, V> body = {planes, static_cast<const T*>(x), static_cast<T*>(y), plan};
   for_each(outers(in) * static_cast<uint64_t>(plan.height * plan.width) * planes.inner, body, stream);
+}
+
+template <class T>
+void run(const Image& in, Type type, const FilterPlan& plan, const void* x, Stream stream, void* y) {
+  constexpr int V = kWide<T>;
+  const bool aligned = is_wide(x) && is_wide(y), wide = aligned && !in.channels_first && in.c % V == 0;
+  const bool pairs = aligned && in.w % 2 == 0 && plan.width % 2 == 0 && (in.channels_first || in.c == 1);
+  if (goes_by_strips(plan)) {
+    if (wide) return choose_strips<T, V, Along::channels>(in, plan, x, stream, y);
+    if (pairs) return choose_strips<T, 2, Along::pixels>(in, plan, x, stream, y);
+    return choose_strips<T, 1, Along::channels>(in, plan, x, stream, y);
+  }
+  if (upfirdn2d_tiles(in, plan, type, wide, x, stream, y)) return;
+  if (wide) return run_direct<T, V>(in, plan, x, stream, y);
+  run_direct<T, 1>(in, plan, x, stream, y);
 }
 
 }  // namespace
@@ -176,12 +220,7 @@ void run(const Image& in, const FilterPlan& plan, const void* x, Stream stream, 
 void upfirdn2d(const Image& in, Type type, const void* x, const FilterSteps& steps, Stream stream, void* y) {
   const FilterPlan plan = plan_filter(in, steps);
   if (in.n * in.c == 0) return;
-  with_type(type, [&](auto value) {
-    using T = decltype(value);
-    constexpr int V = kWide<T>;
-    if (!in.channels_first && in.c % V == 0 && is_wide(x) && is_wide(y)) return run<T, V>(in, plan, x, stream, y);
-    run<T, 1>(in, plan, x, stream, y);
-  });
+  with_type(type, [&](auto value) { run<decltype(value)>(in, type, plan, x, stream, y); });
 }
 
 }  // namespace cuda
