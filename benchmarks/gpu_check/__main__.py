@@ -139,6 +139,8 @@ def _parts(args, found, clock, document: dict, save) -> None:
             again = [ways.own(case, "fp32", device), *ways.other(case, found, device, args.dry_run)[-1:]]
             before = [b for way in again if (b := speed.best(case, way, found, clock, args.dry_run)) is not None]
             document["cases"][name]["compiled"] = speed.compiled(case, device, found, clock, args, before)
+            own = speed.shares(case, document["peaks"], found, clock.part(0.3), device, args, ("compiled",))
+            document["cases"][name]["alone"] += own
             save()
     for case in opened.values():
         for place in filter(None, case.kept):

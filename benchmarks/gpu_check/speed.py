@@ -62,31 +62,36 @@ def compared(case, alternatives: list[Alternative], found, args) -> dict:
     return {"summary": f"{case.name}: numbers, network, copies, whole numbers on the host", **timed}
 
 
-def shares(case, peak: dict, found, clock, device: str, args) -> list[dict]:
+def shares(case, peak: dict, found, clock, device: str, args, hows=("", "channels first")) -> list[dict]:
     """The network alone, at the largest batch: FLOP and bytes a second, and the floor's share of its time."""
-    rows, batch = [], case.batches[-1]
-    for precision, size in _VALUE_BYTES.items():
-        what = f"{case.name}: network alone, {precision}"
-        if clock.is_out():
-            found.missing[what] = "the time was out; --minutes gives more"
-            continue
-        repeats = 1 if args.dry_run else 11
+    rows = []
+    for precision in _VALUE_BYTES:
+        for how in hows:
+            what = f"{case.name}: network alone, {precision} {how}".strip()
+            if clock.is_out():
+                found.missing[what] = "the time was out; --minutes gives more"
+                continue
 
-        def alone(precision=precision, repeats=repeats):
-            return all_ways.network_seconds(case, precision, device, batch, repeats)
+            def alone(precision=precision, how=how):
+                repeats = 1 if args.dry_run else 11
+                return all_ways.network_seconds(case, precision, device, case.batches[-1], repeats, how)
 
-        seconds = found.attempt(what, lambda run=alone: clock.limited(run))
-        if seconds is None:
-            continue
-        cost = floors.total(case.layers, batch, size)
-        floor = batch * floors.floor_s(case.layers, batch, size, peak[precision], peak["copy"]) if peak else None
-        rows.append({
-            "name": case.name, "precision": precision, "batch": batch, "seconds": seconds,
-            "flop": cost["flop"], "bytes": cost["bytes"], "tflops": batch * cost["flop"] / seconds / 1e12,
-            "gbs": batch * cost["bytes"] / seconds / 1e9, "floor_s": floor,
-            "floor_share": floor / seconds if floor else None,
-        })  # fmt: skip
+            seconds = found.attempt(what, lambda run=alone: clock.limited(run))
+            if seconds is not None:
+                rows.append(_share(case, peak, precision, how, seconds))
     return rows
+
+
+def _share(case, peak: dict, precision: str, how: str, seconds: float) -> dict:
+    batch, size = case.batches[-1], _VALUE_BYTES[precision]
+    cost = floors.total(case.layers, batch, size)
+    floor = batch * floors.floor_s(case.layers, batch, size, peak[precision], peak["copy"]) if peak else None
+    return {
+        "name": case.name, "precision": precision, "how": how, "batch": batch, "seconds": seconds,
+        "flop": cost["flop"], "bytes": cost["bytes"], "tflops": batch * cost["flop"] / seconds / 1e12,
+        "gbs": batch * cost["bytes"] / seconds / 1e9, "floor_s": floor,
+        "floor_share": floor / seconds if floor else None,
+    }  # fmt: skip
 
 
 def compiled(case, device: str, found, clock, args, before: list[Alternative]) -> dict:
@@ -116,7 +121,7 @@ def rows(results: list[dict]) -> list[tuple[str, ...]]:
     for row in results:
         share = f"{100 * row['floor_share']:.0f} %" if row["floor_share"] else ""
         cells.append((
-            f"{row['name']} {row['precision']}", str(row["batch"]), f"{1e3 * row['seconds']:.2f}",
+            f"{row['name']} {row['precision']} {row['how']}".strip(), str(row["batch"]), f"{1e3 * row['seconds']:.2f}",
             f"{row['tflops']:.3g}", f"{row['gbs']:.3g}", share,
         ))  # fmt: skip
     return cells if len(cells) > 1 else [("nothing was timed",)]

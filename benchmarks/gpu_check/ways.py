@@ -102,26 +102,45 @@ def compiled(case, device: str) -> Way:
     return Way(COMPILED, "fp32", (case.own_batches[-1],), open_at)
 
 
-def network_seconds(case, precision: str, device: str, batch: int, repeats: int) -> float:
-    """Seconds of the network alone, inputs and outputs on the device: one CUDA graph, replayed."""
+def network_seconds(case, precision: str, device: str, batch: int, repeats: int, how: str = "") -> float:
+    """Seconds of the network alone, inputs and outputs on the device: one CUDA graph, replayed.
+
+    ``how``: "channels first", or "compiled" by torch.compile.
+    """
     import peaks
     import torch
 
-    from dsb_fast import _networks
     from dsb_fast._backends.pytorch import full_float32
 
     described = case.describe(case.model.key)
     with torch.inference_mode(), full_float32():
-        network = _networks.network(described, torch.device(device), getattr(torch, peaks.TYPES[precision]))
+        network = _network(described, torch.device(device), getattr(torch, peaks.TYPES[precision]), how)
+        run = torch.compile(network.run, mode="max-autotune-no-cudagraphs") if how == "compiled" else network.run
         inputs = _inputs(case, batch)
         if device == "cpu":
             tensors = {name: torch.from_numpy(np.array(array)) for name, array in inputs.items()}
-            return peaks.seconds(lambda: network.run(tensors), device, repeats)
+            return peaks.seconds(lambda: run(tensors), device, repeats)
         from dsb_fast._networks.captured import Captured
 
-        program = Captured(network.run, inputs, torch.device(device))
+        program = Captured(run, inputs, torch.device(device))
         program(inputs)  # real numbers: zeros can run faster than they
         return peaks.seconds(program.replay, device, repeats)
+
+
+def _network(described, device, dtype, how: str):
+    """The network, its activations in another order of axes where ``how`` says so."""
+    import torch
+
+    from dsb_fast import _networks
+    from dsb_fast._networks import layers
+
+    before = layers.ORDER[dtype]
+    if how == "channels first":
+        layers.ORDER[dtype] = torch.contiguous_format
+    try:
+        return _networks.network(described, device, dtype)
+    finally:
+        layers.ORDER[dtype] = before
 
 
 def _inputs(case, batch: int) -> dict[str, np.ndarray]:

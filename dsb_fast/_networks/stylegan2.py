@@ -46,7 +46,7 @@ class StyleGan2:
         if self._part == "mapping":
             return {"w": self._styles(inputs)}
         w = inputs["w"] if self._part == "synthesis" else self._truncated(self._styles(inputs), inputs)
-        x, image = self._const.expand(len(w), -1, -1, -1).contiguous(memory_format=torch.channels_last), None
+        x, image = self._weights.ordered(self._const.expand(len(w), -1, -1, -1)), None
         for block in self._network.blocks:
             branch = None
             if block.skip is not None:
@@ -81,7 +81,7 @@ class StyleGan2:
         for taps, resample in self._taps:
             top, left, bottom, right = resample.ends(side)
             x = ops.upfirdn2d(x, taps, padding=[left, right, top, bottom])
-        return x.contiguous(memory_format=torch.channels_last)
+        return self._weights.ordered(x)
 
 
 class _Dense:
