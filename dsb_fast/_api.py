@@ -8,11 +8,14 @@ from ._errors import ModelError
 from ._models import REGISTERED, by_category
 
 
-def load(model, device: str = "auto", precision: str = "fp32", checkpoint=None, *, card=None, network=None):
+def load(
+    model, device: str = "auto", precision: str = "fp32", checkpoint=None, *, card=None, network=None, backend="auto"
+):
     """A :class:`Generator` for a registered model, a checkpoint, a model folder or an exported ONNX file.
 
     Parameters: ``model`` a name such as "cardiovascular.ecg" or a path; ``device`` "auto", "cpu", "cuda", "cuda:1" or
-    "openvino"; ``precision`` "fp32" or, of images on the CPU, "bf16"; ``checkpoint`` other weights for a registered
+    "openvino"; ``backend`` "auto" or whose runtime it is to be, "onnxruntime", "native", "openvino" or "torch"
+    (docs/gpu.md); ``precision`` "fp32" or, of images, "bf16" and "fp16"; ``checkpoint`` other weights for a registered
     model; ``network`` "ema" (averaged, the default) or "plain" of a StyleGAN2 checkpoint; ``card`` a dictionary of what
     a foreign checkpoint does not say: of an ECG network length, scale, unit ("uV" or "mV"), sampling_rate_hz, leads; of
     an image network lr_mlp; of both licence, citation. What is missing is taken from the published model and listed in
@@ -28,12 +31,14 @@ def load(model, device: str = "auto", precision: str = "fp32", checkpoint=None, 
 
     if not isinstance(model, (str, os.PathLike)):
         raise ModelError(f"model: {model!r} is neither a name nor a path")
-    generator = Generator(open_model(model, checkpoint, card, network), device, precision)
-    generator.opened_with = opened_with(model, device, precision, checkpoint, card, network)
+    generator = Generator(open_model(model, checkpoint, card, network), device, precision, backend)
+    generator.opened_with = opened_with(model, device, precision, checkpoint, card, network, backend)
     return generator
 
 
-def opened_with(model, device="auto", precision="fp32", checkpoint=None, card=None, network=None) -> dict:
+def opened_with(
+    model, device="auto", precision="fp32", checkpoint=None, card=None, network=None, backend="auto"
+) -> dict:
     """:func:`load`'s arguments as JSON has them, by which another process, in whichever folder, loads the same."""
     return {
         "model": _lasting(model) if checkpoint is None else os.fspath(model),
@@ -42,6 +47,7 @@ def opened_with(model, device="auto", precision="fp32", checkpoint=None, card=No
         "checkpoint": None if checkpoint is None else _lasting(checkpoint),
         "card": None if card is None else dict(card),
         "network": network,
+        "backend": backend,
     }
 
 

@@ -23,17 +23,17 @@ class Generator:
     Methods may be called from several threads.
     """
 
-    def __init__(self, model, device: str = "auto", precision: str = "fp32"):
+    def __init__(self, model, device: str = "auto", precision: str = "fp32", backend: str = "auto"):
         self.model = model
         if why := model.refused.get(precision):
             raise DeviceError(f"precision {precision}: {model.name} fails its acceptance test ({why}); fp32 works")
-        _backends.candidates(device, precision)  # a wrong device is reported before anything is read
+        _backends.candidates(device, precision, backend)  # a wrong device is reported before anything is read
         self.precision = precision
         _kernels.active_variant()  # a variant that was forced and can't run is an error now, not at the first sample
         if precision == "fp32":
-            opened = _backends.open_first(model.source, model.key, device, precision)
+            opened = _backends.open_first(model.source, model.key, device, precision, None, backend)
         else:
-            opened = acceptance.open_accepted(model, device, precision)
+            opened = acceptance.open_accepted(model, device, precision, backend)
         model.source.confirm()
         self.backend, self.flavour = opened.backend, opened.backend.flavour
         self._open, self._opening = opened.at, threading.Lock()

@@ -14,11 +14,14 @@ from .cuda import CudaBackend
 from .native import NativeBackend
 from .onnx_runtime import OnnxRuntimeCpuBackend
 from .openvino import OpenVinoBackend
+from .pytorch import TorchCpuBackend, TorchCudaBackend
 from .tensorrt import TensorRtBackend
 
 BACKENDS: tuple[type[Backend], ...] = (
     CudaBackend, NativeBackend, OnnxRuntimeCpuBackend, TensorRtBackend, OpenVinoBackend,
 )  # fmt: skip
+ASKED: tuple[type[Backend], ...] = (TorchCudaBackend, TorchCpuBackend)  # for by name, never picked
+ENGINES = ("auto", *dict.fromkeys(backend.engine for backend in (*BACKENDS, *ASKED)))
 PRECISIONS = ("fp32", "fp16", "bf16")
 
 
@@ -34,14 +37,17 @@ class Opened(NamedTuple):
     others: dict[object, Backend]
 
 
-def open_first(source, key, device: str, precision: str, plan: str | None = None) -> Opened:
+def open_first(source, key, device: str, precision: str, plan: str | None = None, engine: str = "auto") -> Opened:
     """The best of ``device``'s backends that can take what ``source`` has and that starts.
 
     ``key`` names one of the source's graphs: the length of an ECG network's signals, the part of an image network, and
-    ``plan`` one of the ways in which the source's graphs can be computed in ``precision``, None its first. A
-    backend that ``auto`` would have preferred and that does not start is reported as a warning of logger dsb_fast.
+    ``plan`` one of the ways in which the source's graphs can be computed in ``precision``, None its first; ``engine``
+    is whose backends are meant. A backend that ``auto`` would have preferred and that does not start is reported as a
+    warning of logger dsb_fast.
     """
-    able = [(kind, number) for kind, number in candidates(device, precision) if kind.takes in source.offers]
+    able = [(kind, number) for kind, number in candidates(device, precision, engine) if kind.takes in source.offers]
+    if not able and engine != "auto":
+        raise DeviceError(f"backend {engine}: it can't run {source.path}; backend auto takes one that can")
     if precision not in source.plans:
         able = [(kind, number) for kind, number in able if kind.rounds and "fp32" in source.plans]
         if not able:
@@ -53,8 +59,8 @@ def open_first(source, key, device: str, precision: str, plan: str | None = None
         def open_it(wanted, kind=kind, number=number, flavour=flavour):
             if flavour is None:
                 raise DeviceError(_cant(kind, precision, source))
-            if kind.takes == "network":
-                model = source.packed()
+            if kind.takes != "graph":
+                model = source.packed() if kind.takes == "network" else source.description(wanted)
                 return kind(model, precision, number, flavour), model.sha256
             graph = source.graph(wanted, flavour, _plan(kind, source, precision, plan))
             return kind(graph.model, precision, number, flavour), graph.sha256
@@ -79,6 +85,8 @@ def open_first(source, key, device: str, precision: str, plan: str | None = None
 def _flavours(kind: type[Backend], precision: str, source) -> tuple[str | None, ...]:
     """Which of the source's graphs ``kind`` is to try, the best first; None for none that it can run."""
     known = kind.flavours(precision)
+    if kind.takes == "description":
+        return known
     if not known or source.flavour(known) not in known:
         return (None,)
     best = source.flavour(known)
@@ -128,12 +136,16 @@ def _joined(found: list[Device]) -> Device:
     return replace(able[0], detail="; ".join(row.detail for row in able))
 
 
-def candidates(device: str, precision: str) -> list[tuple[type[Backend], str]]:
+def candidates(device: str, precision: str, engine: str = "auto") -> list[tuple[type[Backend], str]]:
     """Backend classes for ``device``, best first, each with the device's own number or ''. Raises DeviceError."""
     if precision not in PRECISIONS:
         raise DeviceError(f"precision: '{precision}' is not known; there are {', '.join(PRECISIONS)}")
+    if engine not in ENGINES:
+        raise DeviceError(f"backend: {engine!r} is not known; there are {', '.join(ENGINES)}")
     if not isinstance(device, str):
         raise DeviceError(f"device: {device!r} is not a device name; there are auto, {', '.join(_names())}")
+    if engine != "auto":
+        return _of_engine(device, precision, engine)
     if device == "auto":
         able = [b for b in BACKENDS if b.auto and precision in b.precisions and b.probe().available]
         if able:
@@ -154,6 +166,25 @@ def candidates(device: str, precision: str) -> list[tuple[type[Backend], str]]:
     if not able:
         raise DeviceError(f"precision {precision}: device {name} runs {', '.join(here[0].precisions)}")
     return [(backend, number) for backend in able]
+
+
+def _of_engine(device: str, precision: str, engine: str) -> list[tuple[type[Backend], str]]:
+    """:func:`candidates` of one engine, whose backends are all taken for device "auto", too."""
+    name, _, number = device.partition(":")
+    own = [kind for kind in (*BACKENDS, *ASKED) if kind.engine == engine]
+    kinds = [kind for kind in own if name in ("auto", kind.device) and (not number or kind.numbered)]
+    if not kinds or (number and not number.isdecimal()):
+        names = ", ".join(dict.fromkeys(kind.device for kind in own))
+        raise DeviceError(f"backend {engine}: it has no device '{device}'; there are auto, {names}")
+    stand_ins = [kind for kind in own if kind not in kinds and kind.device == kinds[0].stand_in]
+    rows = {kind: kind.probe() for kind in (*kinds, *stand_ins)}
+    here = [kind for kind, row in rows.items() if row.available]
+    if not here:
+        raise DeviceError(f"backend {engine}: {rows[kinds[-1]].reason}")
+    able = [kind for kind in here if precision in kind.precisions]
+    if not able:
+        raise DeviceError(f"precision {precision}: backend {engine} runs {', '.join(here[0].precisions)}")
+    return [(kind, number) for kind in able]
 
 
 def _names() -> list[str]:

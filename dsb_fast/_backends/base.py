@@ -30,10 +30,11 @@ class Backend(ABC):
     """A graph or a network made ready to run. ``run`` may be called from several threads at once."""
 
     device: ClassVar[str]
+    engine: ClassVar[str]  # whose runtime it is, what load's ``backend`` names
     auto: ClassVar[bool]
     numbered: ClassVar[bool] = False
     precisions: ClassVar[tuple[str, ...]] = ("fp32",)
-    takes: ClassVar[str] = "graph"  # what it is opened with: an ONNX "graph", or a packed "network"
+    takes: ClassVar[str] = "graph"  # what it is opened with: an ONNX "graph", a packed "network", or a "description"
     rounds: ClassVar[bool] = False  # it makes lower precisions of float32 graphs by itself
     stand_in: ClassVar[str] = ""  # the device that does its work, with a warning, where it can't
     fixed_batch: ClassVar[bool] = False  # a call costs what batch_size samples cost, however few are asked for

@@ -12,7 +12,7 @@ from .base import Backend, Device, cores
 class NativeBackend(Backend):
     """A packed network on the compiled kernels. A call works on one thread; calls in parallel share the weights."""
 
-    device, auto = "cpu", True
+    device, auto, engine = "cpu", True, "native"
     takes = "network"
     name, grade, flavour = "native", "exact", "fused"
     batch_size = 64  # four groups of samples, one a vector lane: weights are read once for all

@@ -64,6 +64,7 @@ def _said(error: BaseException) -> str:
 class OnnxRuntimeBackend(Backend):
     """A session of ONNX Runtime."""
 
+    engine = "onnxruntime"
     provider: str
 
     def _open(self, graph: bytes | str, options, providers: list) -> None:

@@ -14,7 +14,7 @@ from .base import Backend, Device, cores
 class OpenVinoBackend(Backend):
     """Asynchronous requests under the throughput hint; float32 is asked for, or it would take bfloat16 by itself."""
 
-    device, auto = "openvino", False
+    device, auto, engine = "openvino", False, "openvino"
     grade = "near"
 
     @classmethod

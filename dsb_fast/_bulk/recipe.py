@@ -103,6 +103,8 @@ def load_again(manifest: dict, where: str, device: str | None = None, checkpoint
         settings["network"] = manifest["options"]["network"]
     if checkpoint is None and "." not in manifest["model"]:  # no registered name
         raise InputError(f"{where}: made with weights that are in no registered model; --checkpoint names them")
+    if str(manifest.get("backend")).startswith("torch-"):
+        settings["backend"] = "torch"
     precision = str(manifest.get("precision", "fp32"))
     generator = load(manifest["model"], device or _device(manifest), precision, checkpoint, **settings)
     if generator.info["weights_sha256"] != manifest.get("weights_sha256"):
@@ -113,8 +115,9 @@ def load_again(manifest: dict, where: str, device: str | None = None, checkpoint
 
 
 def _device(manifest: dict) -> str:
-    device = {"openvino": "openvino", "onnxruntime-cuda": "cuda", "onnxruntime-tensorrt": "tensorrt"}
-    return device.get(str(manifest.get("backend")), "cpu")
+    device = {"openvino": "openvino", "onnxruntime-tensorrt": "tensorrt"}
+    backend = str(manifest.get("backend"))
+    return device.get(backend, "cuda" if backend.endswith("-cuda") else "cpu")
 
 
 def same_footing(generator: Generator, manifest: dict) -> bool:

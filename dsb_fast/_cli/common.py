@@ -24,6 +24,9 @@ def add_model_arguments(parser, device: bool = True) -> None:
         parser.add_argument(
             "--device", default="auto", metavar="D", help="auto, cpu, cuda[:N], tensorrt or openvino (default auto)"
         )
+        parser.add_argument(
+            "--backend", default="auto", metavar="B", help="auto, onnxruntime, native, openvino or torch (default auto)"
+        )
         help_ = "fp32 (default), bf16 or fp16 where a model passes its acceptance test"
         parser.add_argument("--precision", default="fp32", metavar="P", help=help_)
 
@@ -44,7 +47,8 @@ def load_model(args, quiet: bool = False):
     from .._models.ecg import card_values
 
     card = card_values(args.card)
-    generator = load(args.model, args.device, args.precision, args.checkpoint, card=card or None, network=args.network)
+    settings = {"card": card or None, "network": args.network, "backend": args.backend}
+    generator = load(args.model, args.device, args.precision, args.checkpoint, **settings)
     if generator.model.card.assumed and not quiet:
         info = generator.model.info()
         said = ", ".join(f"{key} {info[key]}" for key in generator.model.card.assumed if key != "leads")

@@ -15,28 +15,32 @@ COUNT = 64  # samples of seed 0, with the options that the model has by itself
 _VALUES = COUNT * 256 * 256 * 3
 
 
-def open_accepted(model, device: str, precision: str) -> _backends.Opened:
+def open_accepted(model, device: str, precision: str, engine: str = "auto") -> _backends.Opened:
     """``model`` in a lower ``precision``, by the first of its source's plans that keeps to ``model.near(precision)``.
 
     The verdicts are kept in the cache. Raises DeviceError, one line with how far off the last plan is.
     """
     if "fp32" not in model.source.plans:  # an exported file, which was tested then
-        return _backends.open_first(model.source, model.key, device, precision)
+        return _backends.open_first(model.source, model.key, device, precision, None, engine)
     near, options = model.near(precision), model.options()
-    for plan in model.source.plans.get(precision, (None,)):
-        opened = _backends.open_first(model.source, model.key, device, precision, plan)
+    for plan in (None,) if engine == "torch" else model.source.plans.get(precision, (None,)):
+        opened = _backends.open_first(model.source, model.key, device, precision, plan, engine)
         about = json.dumps(
             [asdict(near), asdict(options), opened.backend.depends_on, _count(model, options)], sort_keys=True
         )
         key = ["acceptance", opened.sha256, opened.backend.name, precision, about]
-        verdict = _cache.array(key, lambda o=opened: (np.zeros(1, np.float32), _refusal(model, o, near, options) or ""))
+        verdict = _cache.array(key, lambda o=opened: _verdict(_refusal(model, o, near, options, engine)))
         if not (why := verdict[1]):
             return opened
     raise DeviceError(f"precision {precision}: {model.name} fails its acceptance test ({why}); fp32 works")
 
 
-def _refusal(model, opened: _backends.Opened, near, options) -> str | None:
-    reference = _backends.open_first(model.source, model.key, opened.backend.device, "fp32")
+def _verdict(why: str | None) -> tuple[np.ndarray, str]:
+    return np.zeros(1, np.float32), why or ""
+
+
+def _refusal(model, opened: _backends.Opened, near, options, engine: str) -> str | None:
+    reference = _backends.open_first(model.source, model.key, opened.backend.device, "fp32", None, engine)
     return near.refusal(_samples(model, opened, options), _samples(model, reference, options))
 
 

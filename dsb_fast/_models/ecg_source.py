@@ -16,6 +16,7 @@ from .._errors import CheckpointError, DeviceError, InputError, ModelError
 from . import registry
 from .card import Card
 from .checkpoint_file import kind_of, read_tree
+from .description import Description, digest
 from .ecg import NAME, PUBLISHED, EcgCard, foreign_card, read_card
 from .on_device import NO_HALF, WholeNumbers
 from .weights import weights_of
@@ -66,7 +67,7 @@ class Checkpoint:
     ONNX Runtime starts.
     """
 
-    offers = ("network", "graph")
+    offers = ("network", "graph", "description")
     plans = {"fp32": ("fp32",), "fp16": ("fp16",)}  # noqa: RUF012
 
     def __init__(self, path: str, values: dict, published: bool, tree: tuple | None = None):
@@ -154,6 +155,12 @@ class Checkpoint:
         key = ["ecg-packed", self.weights_sha256, _fused.packing()]
         array, note, sha256 = _cache.array(key, lambda: _fused.pack(self.network))
         return Packed(tuple(map(tuple, json.loads(note))), array, sha256)
+
+    def description(self, key) -> Description:
+        """The network itself, for any length; ``key`` as :meth:`graph` takes it."""
+        ends = ("microvolt", self.card.microvolt_scale, 0.0) if isinstance(key, WholeNumbers) else None
+        settings = {"network": self.network}
+        return Description("pulse2pulse", settings, ends, digest("pulse2pulse", self.weights_sha256))
 
     def flavour(self, able: tuple[str, ...]) -> str:
         """What a backend that runs the flavours ``able``, the preferred one first, gets."""

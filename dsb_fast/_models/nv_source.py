@@ -11,6 +11,7 @@ import numpy as np
 from .. import _cache, _files
 from .._errors import CheckpointError, InputError
 from .checkpoint_file import CheckpointFile, kind_of
+from .description import Description, digest
 from .exported_image import PARTS, ExportedImage
 from .nv_card import EXPORTED, FAMILIES, NV_SAID, NvCard, check_nv_card
 from .on_device import WholeNumbers
@@ -30,7 +31,7 @@ class NvCheckpoint:
     ``defaults``. ``name`` None is that of its family.
     """
 
-    offers = ("graph",)
+    offers = ("graph", "description")
     plans = PLANS
     parts = PARTS
 
@@ -140,6 +141,14 @@ class NvCheckpoint:
         names = (*key.key, "levels") if isinstance(key, WholeNumbers) else key
         words = [f"nv-{'-'.join(names)}", flavour, plan, self.weights_sha256, self.name, card]
         return _cache.graph(words, lambda: self.build(key, flavour, plan))
+
+    def description(self, key) -> Description:
+        """The network itself and its mean style; ``key`` as :meth:`graph` takes it."""
+        key, ends = (key.key, ("levels", 127.5, 128.0)) if isinstance(key, WholeNumbers) else (key, None)
+        (part, noise), mean = key, self.mean_style
+        settings = {"part": part, "noise": noise, "network": self.described, "mean_style": mean}
+        sha256 = digest("stylegan2", self.weights_sha256, self.network, *key, mean.tolist())
+        return Description("stylegan2", settings, ends, sha256)
 
     def flavour(self, able: tuple[str, ...]) -> str:
         """What the backend prefers."""

@@ -11,6 +11,7 @@ import numpy as np
 from .. import _cache, _files
 from .._errors import CheckpointError, DeviceError, InputError
 from .checkpoint_file import CheckpointFile
+from .description import Description, digest
 from .exported_image import PARTS, ExportedImage
 from .on_device import NO_HALF, WholeNumbers
 from .stylegan2_card import NETWORKS, SAID, StyleGan2Card, check_card
@@ -27,7 +28,7 @@ class Checkpoint:
     :func:`dsb_fast.export.lucid.from_tree`. They win over ``defaults``, whose options lose to a ``.config.json``, too.
     """
 
-    offers = ("graph",)
+    offers = ("graph", "description")
     plans = PLANS
     parts = PARTS
 
@@ -139,6 +140,17 @@ class Checkpoint:
         part = f"{key.key}-levels" if isinstance(key, WholeNumbers) else key
         words = [f"lucid-{part}", flavour, plan, self.weights_sha256, self.name, card]
         return _cache.graph(words, lambda: self.build(key, flavour, plan))
+
+    def description(self, key) -> Description:
+        """The tensors of a part, and what they do not tell; ``key`` as :meth:`graph` takes it."""
+        part, ends = (key.key, ("levels", 255.0, 0.5)) if isinstance(key, WholeNumbers) else (key, None)
+        network = self.lucid.network(self.network)
+        settings = {
+            "part": part, "mapping": network.mapping, "generator": network.generator, "mean_style": self.mean_style,
+            "lr_mlp": self.lucid.lr_mlp, "attention": self.lucid.attention,
+        }  # fmt: skip
+        said = [self.network, part, self.lucid.lr_mlp, self.lucid.attention, self.mean_style.tolist()]
+        return Description("lucid", settings, ends, digest("lucid", self.weights_sha256, *said))
 
     def flavour(self, able: tuple[str, ...]) -> str:
         """What the backend prefers."""
