@@ -65,8 +65,12 @@ class CudaGraph(Graph):
         return self.constant("shape." + ".".join(map(str, sizes)), sizes, np.int64)
 
     def conv(self, x: str, name: str, weight: np.ndarray, **attributes) -> str:
-        """A convolution without bias of ``x`` [N, H, W, in] with ``weight`` [out, in, h, w]."""
+        """A convolution without bias of ``x`` [N, H, W, in] with ``weight`` [out, in, h, w].
+
+        The kernel has its weights as [out, h, w, in], but shape inference takes them for [out, in, h, w]: it is told.
+        """
         taps = self.constant(f"{name}.weight", weight.transpose(0, 2, 3, 1), self.kind)
+        attributes["kernel_shape"] = list(weight.shape[2:])
         return self.node("NhwcConv", [x, taps], f"{name}.sums", domain=CONTRIB, **attributes)
 
     def epilogue(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from references.arrays import identical
 
 import dsb_fast
 from dsb_fast import _backends, random
+from dsb_fast._cli import main
 from dsb_fast._models.card import NEAR
 from dsb_fast._models.on_device import WholeNumbers
 
@@ -52,6 +55,37 @@ def test_samples_do_not_depend_on_batches(runtime):
     signal = gpu.run(noise=noise)["signal"]
     identical(gpu.run(noise=noise[6:7])["signal"], signal[6:7])
     assert gpu.run(noise=noise[:0])["signal"].shape == (0, 8, 5000)
+
+
+def test_only_what_was_asked_for_is_copied_to_pinned_memory(monkeypatch, runtime):
+    expected = dsb_fast.load(ECG, device="cuda").sample(6, seed=1)
+    driver = cuda_runtime.HostDriver()
+    cuda_runtime.install(monkeypatch, driver=lambda: driver)
+    gpu = dsb_fast.load(ECG, device="cuda:1")
+    identical(gpu.sample(6, seed=1), expected)
+    sample = 8 * 5000 * 2
+    assert sorted(driver.copies) == [2 * sample, 4 * sample] and {context for _, context in driver.entered} == {101}
+
+
+def test_many_threads_on_two_batches(runtime):
+    gpu = dsb_fast.load(ECG, device="cuda")
+    options = gpu.model.options()
+    expected = gpu.sample(12, seed=4)
+    with ThreadPoolExecutor(6) as pool:
+        parts = list(pool.map(lambda first: gpu.make(4, first, 2, options), range(0, 12, 2)))
+    identical(np.concatenate(parts), expected)
+
+
+def test_a_dataset_says_what_it_was_made_with_and_what_it_waited_for(runtime, tmp_path, capsys):
+    words = ["generate", ECG, "-n", "9", "-o", str(tmp_path / "set"), "--format", "npy", "--shard-size", "5"]
+    assert main([*words, "--device", "cuda", "--quiet", "--stats"]) == 0
+    manifest = json.loads((tmp_path / "set/dataset.json").read_text())
+    said = {name: manifest[name] for name in ("backend", "flavour", "grade", "precision")}
+    assert said == {"backend": "onnxruntime-cuda", "flavour": "cuda", "grade": "near", "precision": "fp32"}
+    rows = capsys.readouterr().out.splitlines()
+    assert {"generate", "device", "copy", "encode"} <= {row.split()[0] for row in rows}
+    assert rows[-1].startswith("limited by ")
+    assert main(["verify", str(tmp_path / "set"), "--sample", "4"]) == 0
 
 
 def test_the_last_numbers(runtime, generator):

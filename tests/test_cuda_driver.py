@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 import shutil
@@ -21,33 +20,8 @@ from dsb_fast._bulk import workers
 pytestmark = pytest.mark.variant_independent
 
 
-class HostDriver:
-    """Pinned memory is the heap's, and a copy is one from the host."""
-
-    def __init__(self):
-        self.allocated, self.entered, self.copies = [], set(), []
-
-    def context(self, number):
-        return 100 + number
-
-    def enter(self, context):
-        self.entered.add((threading.get_ident(), context))
-
-    def stream(self):
-        return 7
-
-    def pinned(self, nbytes):
-        self.allocated.append(ctypes.create_string_buffer(nbytes))
-        return ctypes.addressof(self.allocated[-1])
-
-    def copy(self, to, source, nbytes, stream):
-        assert stream == 7
-        self.copies.append(nbytes)
-        ctypes.memmove(to, source, nbytes)
-
-
 def test_copies_are_whole_and_memory_is_used_again():
-    driver = HostDriver()
+    driver = cuda_runtime.HostDriver()
     copies, source = PinnedCopies(driver, 1), np.arange(24, dtype=np.int16).reshape(2, 3, 4)
     made = copies.taken(source.ctypes.data, (2, 3, 4), np.int16)
     assert made.dtype == np.int16 and (made == source).all() and driver.copies == [48]
@@ -65,7 +39,7 @@ def test_copies_are_whole_and_memory_is_used_again():
 
 
 def test_pinned_memory_has_a_bound():
-    copies, source = PinnedCopies(HostDriver(), 0), np.zeros(4, np.uint8)
+    copies, source = PinnedCopies(cuda_runtime.HostDriver(), 0), np.zeros(4, np.uint8)
     held = [copies.taken(source.ctypes.data, (4,), np.uint8) for _ in range(cuda_driver._MOST_BUFFERS)]
     assert all(array is not None for array in held)
     assert copies.taken(source.ctypes.data, (4,), np.uint8) is None
@@ -75,7 +49,7 @@ def test_pinned_memory_has_a_bound():
 
 
 def test_every_thread_enters_the_context():
-    driver = HostDriver()
+    driver = cuda_runtime.HostDriver()
     copies, source = PinnedCopies(driver, 3), np.ones(8, np.uint8)
     threads = [threading.Thread(target=copies.taken, args=(source.ctypes.data, (8,), np.uint8)) for _ in range(3)]
     for thread in threads:

@@ -173,3 +173,19 @@ def test_draws_have_the_bits_of_the_identity():
     identical(made["z"], random.normal(seed, start, count, (12,), 2))
     row = random.normal(seed, start, count, (sum(4**k * 16 for k in range(3)),), 1)
     identical(np.concatenate([made[name].reshape(count, -1) for name in planes], axis=1), row)
+
+
+def test_onnx_runtime_infers_the_sizes_of_convolutions(data):
+    """NhwcConv is not on the CPU, but its sizes are inferred before that is found out."""
+    models = [
+        cuda_ecg.build(_ecg(), 5000),
+        stylegan2_graphs.build(runs.network(data, "size32"), "whole", "none", "cuda"),
+    ]
+    for model in models:
+        for node in model.graph.node:
+            if node.op_type == "NhwcConv":
+                shape = next(list(t.dims) for t in model.graph.initializer if t.name == node.input[1])
+                [told] = [list(a.ints) for a in node.attribute if a.name == "kernel_shape"]
+                assert told == shape[1:3]
+        with pytest.raises(Exception, match=r"Could not find an implementation for NhwcConv\(1\)"):
+            cuda_host.session(model.SerializeToString())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib.util import find_spec
 
@@ -58,7 +59,8 @@ def failed(device: str, error: BaseException) -> GenerationError:
 
 
 def _said(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
+    first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return re.sub(r"^/\S+:\d+ [^)]*\) ", "", first)[:200]  # where in its source it was
 
 
 class OnnxRuntimeBackend(Backend):

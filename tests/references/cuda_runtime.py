@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -97,6 +99,9 @@ class _Value(onnxruntime.OrtValue):
         self.runtime.from_host.append(np.shape(data))
         super().update_inplace(data)
 
+    def numpy(self):
+        return super().numpy().copy()  # as of memory that is no host's
+
 
 class _Values:
     def __init__(self, runtime: Runtime):
@@ -109,12 +114,40 @@ class _Values:
         return made
 
 
+class HostDriver:
+    """Pinned memory is the heap's, and a copy is one from the host."""
+
+    def __init__(self):
+        self.allocated, self.entered, self.copies = [], set(), []
+
+    def context(self, number):
+        return 100 + number
+
+    def enter(self, context):
+        self.entered.add((threading.get_ident(), context))
+
+    def stream(self):
+        return 7
+
+    def pinned(self, nbytes):
+        self.allocated.append(ctypes.create_string_buffer(nbytes))
+        return ctypes.addressof(self.allocated[-1])
+
+    def copy(self, to, source, nbytes, stream):
+        assert stream == 7
+        self.copies.append(nbytes)
+        ctypes.memmove(to, source, nbytes)
+
+
 def _no_driver(*_):
     raise DriverError("there is none")
 
 
-def install(monkeypatch, rows: int = 4, library: bool = True, **settings) -> Runtime:
-    """A machine with two GPUs and both providers, whose calls have ``rows`` samples; ``library``: our operators."""
+def install(monkeypatch, rows: int = 4, library: bool = True, driver=_no_driver, **settings) -> Runtime:
+    """A machine with two GPUs and both providers, whose calls have ``rows`` samples; ``library``: our operators.
+
+    ``driver`` makes what copies to pinned memory are asked of.
+    """
     runtime = Runtime(**settings)
     path = cuda_host.library() if library else ""
     for module in (cuda, tensorrt):
@@ -124,6 +157,6 @@ def install(monkeypatch, rows: int = 4, library: bool = True, **settings) -> Run
     monkeypatch.setattr(tensorrt, "tensorrt_version", lambda: "10.9")
     monkeypatch.setattr(cuda, "has_cuda_library", lambda: library)
     monkeypatch.setattr(cuda, "cuda_library_path", lambda: path)
-    monkeypatch.setattr(cuda, "Driver", _no_driver)
+    monkeypatch.setattr(cuda, "Driver", driver)
     monkeypatch.setattr(cuda, "_ROWS", rows)
     return runtime
