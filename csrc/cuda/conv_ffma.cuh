@@ -7,9 +7,9 @@ namespace dsb {
 namespace cuda {
 
 // A thread has kRows / 16 rows and kColumns / 16 columns of the tile, in fours, 64 apart.
-template <int kRows, int kColumns>
+template <int kRows, int kColumns, bool kVector>
 struct OrdinaryTile {
-  static constexpr int kDepth = 16, kPad = 4, kStored = 64;
+  static constexpr int kDepth = kVector ? 16 : 8, kPad = 4, kStored = 64;  // single loads take more registers
   union Shared {
     struct {
       float a[2][kDepth][kRows + kPad];
@@ -21,7 +21,7 @@ struct OrdinaryTile {
 
 template <typename T, int kRows, int kColumns, bool kVector>
 __global__ void __launch_bounds__(kConvThreads) conv_ffma(ConvCall<T> call) {
-  using Tile = OrdinaryTile<kRows, kColumns>;
+  using Tile = OrdinaryTile<kRows, kColumns, kVector>;
   constexpr int kDepth = Tile::kDepth, kMine = kRows / 16, kMyColumns = kColumns / 16;
   __shared__ __align__(16) typename Tile::Shared shared;
   auto& a = shared.operands.a;

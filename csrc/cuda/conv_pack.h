@@ -7,6 +7,13 @@
 #include "cuda/conv_geometry.h"
 #include "cuda/view.h"
 
+// Loops of few turns whose unrolling costs more registers than there are.
+#ifdef __CUDACC__
+#define DSB_ROLLED _Pragma("unroll 1")
+#else
+#define DSB_ROLLED
+#endif
+
 namespace dsb {
 namespace cuda {
 
@@ -33,8 +40,11 @@ struct ConvFilter {
     if (times == 0) return y == 0 && x == 0 ? 1.0f : 0.0f;
     if (times == 1) return tap(y, x) * gain;
     float sum = 0.0f;
-    for (int i = 0; i < height; ++i)
+    DSB_ROLLED
+    for (int i = 0; i < height; ++i) {
+      DSB_ROLLED
       for (int j = 0; j < width; ++j) sum += tap(i, j) * tap(y - i, x - j);
+    }
     return sum * gain;
   }
 };
@@ -61,8 +71,11 @@ struct PackWeights {
   DSB_HD float folded(int out, int in, int y, int x) const {
     if (filter.times == 0) return weight_at(out, in, y, x);
     float sum = 0.0f;
-    for (int i = 0; i < weight.shape.h; ++i)
+    DSB_ROLLED
+    for (int i = 0; i < weight.shape.h; ++i) {
+      DSB_ROLLED
       for (int j = 0; j < weight.shape.w; ++j) sum += weight_at(out, in, i, j) * filter.at(y - i, x - j);
+    }
     return sum;
   }
 
@@ -81,8 +94,11 @@ struct PackWeights {
       int y_from, y_to, x_from, x_to;
       g.y.weights_of(phase.y, tap_y, &y_from, &y_to);
       g.x.weights_of(phase.x, tap_x, &x_from, &x_to);
-      for (int y = y_from; y < y_to; ++y)
+      DSB_ROLLED
+      for (int y = y_from; y < y_to; ++y) {
+        DSB_ROLLED
         for (int x = x_from; x < x_to; ++x) sum += folded(out, in, y, x);
+      }
     }
     packed[index] = from_float<T>(sum);
   }

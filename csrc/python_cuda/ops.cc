@@ -55,15 +55,11 @@ bool has_channels_first(const cuda::View& x, const py::object& out, const cuda::
   return true;
 }
 
-py::object bind_upfirdn2d(const py::object& x, const std::vector<Step>& given, bool flip_filter, const py::object& out,
-                          uint64_t stream_number) {
-  const cuda::Stream stream = stream_of(stream_number);
-  const Tensor from("x", x, stream);
-  if (from.shape().size() != 4) from.refuse("must have four dimensions");
-  const CurrentDevice current(from.device());
+// An image batch of `shape` that work(in, x, y) makes of x; it lies as x does, channels first or last.
+template <typename Work>
+py::object image_out(const Tensor& from, const Shape4& s, const py::object& out, cuda::Stream stream,
+                     const Work& work) {
   const cuda::View view = from.view();
-  const FilterSteps steps = steps_of(given, flip_filter);
-  const Shape4 s = upfirdn2d_shape(view.shape, steps);
   const bool first = has_channels_first(view, py::none(), view);
   const cuda::Steps lie = first ? cuda::channels_first(s) : cuda::channels_last(s);
   const Output y(out, type_of(view.array.type), {s.n, s.c, s.h, s.w}, {lie.n, lie.channel, lie.y, lie.x}, from, stream);
@@ -71,9 +67,38 @@ py::object bind_upfirdn2d(const py::object& x, const std::vector<Step>& given, b
   without_lock([&] {
     const Workspace copy(bytes_of(view), stream);
     const void* data = lying(view, channels_first, copy.get(), stream);
-    cuda::upfirdn2d(image_of(view.shape, channels_first), view.array.type, data, steps, stream, y.tensor().data());
+    work(image_of(view.shape, channels_first), view.array.type, data, y.tensor().data());
   });
   return y.object();
+}
+
+void need_images(const Tensor& x) {
+  if (x.shape().size() != 4) x.refuse("must have four dimensions");
+}
+
+py::object bind_upfirdn2d(const py::object& x, const std::vector<Step>& given, bool flip_filter, const py::object& out,
+                          uint64_t stream_number) {
+  const cuda::Stream stream = stream_of(stream_number);
+  const Tensor from("x", x, stream);
+  need_images(from);
+  const CurrentDevice current(from.device());
+  const FilterSteps steps = steps_of(given, flip_filter);
+  const auto work = [&](const cuda::Image& in, cuda::Type type, const void* data, void* y) {
+    cuda::upfirdn2d(in, type, data, steps, stream, y);
+  };
+  return image_out(from, upfirdn2d_shape(from.view().shape, steps), out, stream, work);
+}
+
+py::object bind_upsample_bilinear2d(const py::object& x, const py::object& out, uint64_t stream_number) {
+  const cuda::Stream stream = stream_of(stream_number);
+  const Tensor from("x", x, stream);
+  need_images(from);
+  const CurrentDevice current(from.device());
+  const Shape4 s = from.view().shape;
+  const auto work = [&](const cuda::Image& in, cuda::Type type, const void* data, void* y) {
+    cuda::upsample_bilinear2d(in, type, data, {}, stream, y);
+  };
+  return image_out(from, {s.n, s.c, 2 * s.h, 2 * s.w}, out, stream, work);
 }
 
 int64_t product(const std::vector<int64_t>& sizes, size_t from, size_t to) {
@@ -150,7 +175,7 @@ py::object bind_to_uint8(const py::object& image, float scale, float offset, con
                          uint64_t stream_number) {
   const cuda::Stream stream = stream_of(stream_number);
   const Tensor from("image", image, stream);
-  if (from.shape().size() != 4) from.refuse("must have four dimensions");
+  need_images(from);
   const CurrentDevice current(from.device());
   const cuda::View view = from.view();
   const Shape4& s = view.shape;
@@ -173,6 +198,8 @@ void bind_ops(py::module_& module) {
              py::arg("out") = none, py::arg("stream") = 0,
              "x [N, C, H, W]; steps (taps, host float32 [h, w], up and down as x, y, padding as left, right, top, "
              "bottom, gain).");
+  module.def("upsample_bilinear2d", &bind_upsample_bilinear2d, py::arg("x"), py::arg("out") = none,
+             py::arg("stream") = 0, "x [N, C, H, W] twice as large, corners not aligned, edges clamped.");
   module.def("bias_act", &bind_bias_act, py::arg("x"), py::arg("bias"), py::arg("dim"), py::arg("act"),
              py::arg("alpha"), py::arg("gain"), py::arg("clamp"), py::arg("out") = none, py::arg("stream") = 0,
              "x of any shape, bias [x.shape[dim]] or None; clamp below 0 for none.");

@@ -284,6 +284,12 @@ def test_what_leaves_the_device_is_the_cpus(on_device):
     assert (levels.numpy() == ops.to_uint8(image, 127.5, 128)).all()
 
 
+def test_enlarging_on_the_device(on_device):
+    x = _random(0, 2, 3, 5, 4)
+    for kind in (torch.from_numpy, FakeCuda):
+        _close(ops.upsample_bilinear2d(kind(x)), ops.upsample_bilinear2d(x))
+
+
 def test_tensors_keep_their_type_and_order(on_device):
     for dtype in (torch.float16, torch.bfloat16, torch.float32):
         x = torch.from_numpy(_random(0, 2, 3, 4, 5)).to(dtype).to(memory_format=torch.channels_last)
