@@ -186,6 +186,13 @@ def test_what_fails_the_acceptance_test_is_refused(loaded, few):
         loaded("lucid/models/attn64", precision="bf16")
 
 
+def test_the_command_shows_what_runs(data, capsys):
+    assert main(["info", str(data / PLAIN), "--device", "cpu", "--backend", "torch", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["backend"] == "torch-cpu"
+    assert main(["info", "cardiovascular.ecg", "--backend", "native", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["backend"] == "native"
+
+
 def test_info_and_digest(loaded):
     info = loaded(PLAIN).info
     assert (info["backend"], info["flavour"], info["grade"]) == ("torch-cpu", "torch", "near")

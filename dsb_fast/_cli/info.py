@@ -32,7 +32,7 @@ def _info(args) -> dict:
     from .common import load_model
 
     asked = args.checkpoint or args.card or getattr(args, "network", None)
-    if args.model not in REGISTERED or asked or (args.device, args.precision) != ("auto", "fp32"):
+    if args.model not in REGISTERED or asked or (args.device, args.precision, args.backend) != ("auto", "fp32", "auto"):
         return load_model(args, quiet=True).info
     from .._models.weights import place, present
 
