@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -98,8 +99,9 @@ def test_what_the_provider_is_asked_for(runtime):
     network, session = runtime.sessions
     assert network.runs == 0 and session.options() == {
         "device_id": "1", "use_tf32": "0", "cudnn_conv_algo_search": "EXHAUSTIVE",
-        "cudnn_conv_use_max_workspace": "1", "prefer_nhwc": "1", "enable_cuda_graph": "1",
+        "cudnn_conv_use_max_workspace": "1", "enable_cuda_graph": "1",
     }  # fmt: skip
+    assert os.environ["NVIDIA_TF32_OVERRIDE"] == "0"
     assert runtime.graphs == ["1", "2"] and session.runs == 2  # captured before anybody waits for it
     assert set(runtime.buffers) == {("cuda", 1)} and session.libraries
     assert gpu.info["depends_on"]["gpu"] == "NVIDIA Test 2"

@@ -149,6 +149,7 @@ def install(monkeypatch, rows: int = 4, library: bool = True, driver=_no_driver,
     ``driver`` makes what copies to pinned memory are asked of.
     """
     runtime = Runtime(**settings)
+    monkeypatch.delenv("NVIDIA_TF32_OVERRIDE", raising=False)
     path = cuda_host.library() if library else ""
     for module in (cuda, tensorrt):
         monkeypatch.setattr(module, "missing", lambda device, auto: None)
