@@ -17,13 +17,13 @@ SLOPE, EPSILON = 0.2, 1e-8
 class PublishedNetwork:
     """Mapping, truncation and synthesis of an unconditional network of leaky ReLUs with four filter taps an axis."""
 
-    def __init__(self, network: StyleGan2Network, dtype=torch.float32):
-        self._network, self._dtype = network, dtype
+    def __init__(self, network: StyleGan2Network, dtype=torch.float32, device="cpu"):
+        self._network, self._dtype, self._device = network, dtype, device
         self._mean, self._const, self._filter = map(self._tensor, (network.mean_style, network.const, network.filter))
         self._kept: dict[str, tuple] = {}
 
     def _tensor(self, values: np.ndarray) -> torch.Tensor:
-        return torch.tensor(values).to(self._dtype)
+        return torch.tensor(values).to(self._device, self._dtype)
 
     def _pair(self, layer: Linear | Modulated) -> tuple[torch.Tensor, torch.Tensor]:
         if layer.name not in self._kept:
@@ -76,4 +76,15 @@ class PublishedNetwork:
     def image(self, z: np.ndarray, planes: list[np.ndarray], psi: float) -> np.ndarray:
         """The same for numpy arrays."""
         with torch.no_grad():
-            return self.forward(self._tensor(z), [self._tensor(plane) for plane in planes], psi).numpy()
+            return self.forward(self._tensor(z), [self._tensor(plane) for plane in planes], psi).cpu().numpy()
+
+    def generate(self, count: int, batch: int, psi: float) -> int:
+        """Make ``count`` images as the repository's programs do, numbers drawn on the device; how many values."""
+        values, sides = 0, self._network.noise_sizes
+        with torch.no_grad():
+            for _ in range(0, count, batch):
+                z = torch.randn(batch, self._network.z_dim, device=self._device)
+                planes = [torch.randn(batch, 1, side, side, device=self._device) for side in sides]
+                image = self.forward(z, planes, psi).mul(127.5).add_(128).clamp_(0, 255)
+                values += image.permute(0, 2, 3, 1).to(torch.uint8).cpu().numpy().size
+        return values

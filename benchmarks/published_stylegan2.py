@@ -16,15 +16,20 @@ HEADS, SLOPE, EPSILON = 8, 0.2, 1e-8
 class PublishedNetwork:
     """Mapping, truncation and synthesis of the tensors of one network, names without their prefix."""
 
-    def __init__(self, mapping, generator, mean_style: np.ndarray, lr_mlp: float, dtype=torch.float32):
+    def __init__(self, mapping, generator, mean_style: np.ndarray, lr_mlp: float, dtype=torch.float32, device="cpu"):
         self._mapping, self._generator = (
-            {name: torch.tensor(np.asarray(value)).to(dtype) for name, value in tensors.items()}
+            {name: torch.tensor(np.asarray(value)).to(device, dtype) for name, value in tensors.items()}
             for tensors in (mapping, generator)
         )
-        self._mean, self._lr, self._dtype = torch.tensor(mean_style).to(dtype), lr_mlp, dtype
+        self._mean, self._lr, self._dtype, self._device = (
+            torch.tensor(mean_style).to(device, dtype),
+            lr_mlp,
+            dtype,
+            device,
+        )
         self._depth = len(mapping) // 2
         self._blocks = 1 + max(int(name.split(".")[1]) for name in generator if name.startswith("blocks."))
-        self._taps = torch.tensor([1.0, 2.0, 1.0], dtype=dtype)
+        self._taps = torch.tensor([1.0, 2.0, 1.0], dtype=dtype, device=device)
         self.latent_dim, self.image_size = len(mean_style), 2 << self._blocks
 
     def forward(self, z: torch.Tensor, noise: torch.Tensor, psi: float) -> torch.Tensor:
@@ -97,8 +102,8 @@ class PublishedNetwork:
     def image(self, z: np.ndarray, noise: np.ndarray, psi: float) -> np.ndarray:
         """The same for numpy arrays, noise [N, S, S]."""
         with torch.no_grad():
-            z, noise = (torch.from_numpy(array).to(self._dtype) for array in (z, noise[..., None]))
-            return self.forward(z, noise, psi).numpy()
+            z, noise = (torch.from_numpy(array).to(self._device, self._dtype) for array in (z, noise[..., None]))
+            return self.forward(z, noise, psi).cpu().numpy()
 
     def generate(self, count: int, batch: int, psi: float) -> int:
         """Make ``count`` images as the package does, its own numbers drawn, and bytes of them; how many values."""
@@ -106,8 +111,9 @@ class PublishedNetwork:
         with torch.no_grad():
             for _ in range(0, count, batch):
                 z, noise = torch.randn(batch, self.latent_dim), torch.empty(batch, size, size, 1).uniform_(0.0, 1.0)
-                image = self.forward(z, noise, psi).clamp_(0.0, 1.0)
-                values += image.mul(255).add_(0.5).clamp_(0, 255).permute(0, 2, 3, 1).to(torch.uint8).numpy().size
+                image = self.forward(z.to(self._device), noise.to(self._device), psi).clamp_(0.0, 1.0)
+                image = image.mul(255).add_(0.5).clamp_(0, 255).permute(0, 2, 3, 1)
+                values += image.to("cpu", torch.uint8).numpy().size
         return values
 
 

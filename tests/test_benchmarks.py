@@ -225,34 +225,90 @@ assert result["targets"] == [{{"name": "fast", "over": "slow", "target": 3.0, "r
     assert done.returncode == 0, done.stderr
 
 
-def test_gpu_check_dry_run(tmp_path):
-    done = run("gpu_check", "--dry-run", "--samples", 2, "--json", "gpu.json", cwd=tmp_path)
+@pytest.fixture(scope="module")
+def dry_run(tmp_path_factory):
+    """What gpu_check prints and writes with the CPU in the GPU's place."""
+    folder = tmp_path_factory.mktemp("gpu")
+    done = run("gpu_check", "--dry-run", "--samples", 2, "--json", "gpu.json", cwd=folder)
     assert done.returncode == 0, done.stdout + done.stderr
-    document = json.loads((tmp_path / "gpu.json").read_text())
-    assert document["dry_run"]
-    assert document["missing"] == {}
-    assert all(row["holds"] for row in document["parity"] if row["required"])
-    names = [row["name"] for row in document["speed"]["alternatives"]]
-    assert all(name in done.stdout for name in names)
-    assert {"original in torch, batch 1", "original in torch, batch 32", "dsb_fast cpu"} <= set(names)
+    return done.stdout, json.loads((folder / "gpu.json").read_text())
 
 
-def test_gpu_check_runs_an_exported_graph_and_names_what_is_missing(tmp_path):
-    import dsb_fast
+def test_gpu_check_dry_run(dry_run):
+    printed, document = dry_run
+    assert document["dry_run"] and document["missing"] == {}
+    assert set(document["cases"]) == {"ecg", "gi", "nv"} and set(document["peaks"]) == {"copy", "fp32", "fp16", "bf16"}
+    for name, case in document["cases"].items():
+        assert case["weights"] == "published" or "random" in case["weights"]
+        assert all(row["holds"] for row in case["parity"] if row["required"])
+        assert all(row["same_bits_in_other_batches"] for row in case["parity"])
+        names = [row["name"] for row in case["speed"]["alternatives"]]
+        assert {"original, eager", *(f"dsb_fast torch {p}" for p in ("fp32", "fp16", "bf16"))} <= set(names)
+        assert all(made in printed for made in names)
+        assert {row["precision"] for row in case["alone"]} == {"fp32", "fp16", "bf16"}, name
+    verdicts = {row["name"]: row["verdict"] for row in document["cases"]["ecg"]["parity"]}
+    assert verdicts["dsb_fast torch fp32"] == "holds" and verdicts["dsb_fast torch bf16"].startswith("refused: ")
+    assert all(row["holds"] for row in document["cases"]["ecg"]["float64"] if row["required"])
+    kernels = {(row["name"], row["precision"]): row for row in document["kernels"]}
+    assert all(row["holds"] and row["seconds"] > 0 for row in kernels.values())
+    assert ("upfirdn2d", "fp16") in kernels and ("philox", "fp32") in kernels
 
-    dsb_fast.load("cardiovascular.ecg", device="cpu").model.source.export(str(tmp_path / "ecg.onnx"))
-    words = ("--dry-run", "--samples", 2, "--model", "ecg.onnx", "--checkpoint", "ecg.onnx", "--json", "gpu.json")
+
+def test_gpu_check_names_what_is_missing(tmp_path):
+    """Without a GPU every part says so, and the others go on."""
+    done = run(
+        "gpu_check", "--only", "kernels,ecg", "--samples", 2, "--device", "cuda:7", "--json", "g.json", cwd=tmp_path
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    missing = json.loads((tmp_path / "g.json").read_text())["missing"]
+    assert {"peaks", "kernel philox fp32", "ecg: samples of dsb_fast torch fp32"} <= set(missing)
+    assert all(f"missing: {what}: " in done.stdout for what in missing) and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (("--only", "ecg,heart"), "--only: there is no part heart; there are build, kernels, ecg, gi, nv, compiled"),
+        (("--minutes", 0), "--samples and --rounds must be at least 1, --minutes above 0"),
+    ],
+)
+def test_gpu_check_refuses_what_it_does_not_know(tmp_path, words, message):
     done = run("gpu_check", *words, cwd=tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
-    document = json.loads((tmp_path / "gpu.json").read_text())
-    assert "needs a checkpoint" in document["missing"]["weights for torch"]
-    assert "missing: weights for torch" in done.stdout
-    assert [row["name"] for row in document["parity"]] == ["cpu (dry run) against cpu"]
+    assert (done.returncode, done.stderr) == (2, f"gpu_check: {message}\n")
+
+
+def test_floors_are_what_torch_counts():
+    """torch counts the products of the networks that run: the same, but for zeros among phases and NVIDIA's filters."""
+    code = f"""
+import sys
+sys.path[:0] = [{str(ROOT / "benchmarks")!r}, {str(ROOT / "benchmarks/gpu_check")!r}]
+import floors, nv_model, torch
+from dsb_fast import _networks, load
+from torch.utils.flop_counter import FlopCounterMode
+
+def counted(description, inputs):
+    network = _networks.network(description, torch.device("cpu"), torch.float32)
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        network.run(inputs)
+    return counter.get_total_flops()
+
+ecg = load({str(ROOT / "tests/data/ecgen/bare_new_names.pt")!r}, device="cpu", card={{"length": 2500}}).model.source
+flop = floors.total(floors.ecg(ecg.network, 2500), 1, 4)["flop"]
+assert 1 < counted(ecg.description(2500), {{"noise": torch.rand(1, 8, 2500)}}) / flop < 1.25
+lucid = load({str(ROOT / "tests/data/lucid/models/attn64")!r}, device="cpu").model.source
+network = lucid.lucid.network("ema")
+flop = floors.total(floors.lucid(network.generator, network.mapping), 1, 4)["flop"]
+inputs = {{"z": torch.randn(1, 56), "noise": torch.rand(1, 64, 64), "truncation_psi": torch.tensor(0.5)}}
+share = counted(lucid.description("whole"), inputs) / flop
+assert 1 < share < 1.05, share
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_gpu_check_refuses_a_file_that_is_not_there(tmp_path):
-    done = run("gpu_check", "--model", "absent.onnx", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (2, "gpu_check: absent.onnx: no such file\n")
+    done = run("gpu_check", "--checkpoint", "absent.pt", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (2, "gpu_check: absent.pt: no such file\n")
 
 
 @pytest.mark.skipif(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -11,14 +12,17 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from references.arrays import close
+from references import recorded_graph
+from references.arrays import close, identical
 from references.images import NAMES, golden
 from references.nv_samples import GOLDEN
 from tolerances import ECG_EQUAL_SHARE, ECG_SIGNAL, LUCID_IMAGE, NORMAL_ULP, OPS, STYLEGAN2_IMAGE
 
 import dsb_fast
 from dsb_fast import random
-from dsb_fast._backends.pytorch import TorchCpuBackend
+from dsb_fast._backends import pytorch
+from dsb_fast._backends.base import Device
+from dsb_fast._backends.pytorch import TorchCpuBackend, TorchCudaBackend
 from dsb_fast._cli import main
 from dsb_fast._errors import DeviceError, GenerationError
 from dsb_fast._models.on_device import WholeNumbers
@@ -257,6 +261,60 @@ def test_a_dataset_goes_on_and_is_verified(loaded, data, tmp_path, monkeypatch):
     expected = loaded(PLAIN).sample(10)
     made = np.concatenate([np.load(path) for path in sorted((tmp_path / "out").glob("*.npy"))])
     assert made.tobytes() == expected.tobytes()
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    """A CUDA device on the CPU: what is captured there is recorded, and run again with what Python had decided."""
+    recorded_graph.stand_in(monkeypatch)
+    monkeypatch.setattr("dsb_fast._kernels.native", None)  # its operators are nothing that torch could record
+    monkeypatch.setattr(TorchCudaBackend, "_checked", lambda *_: torch.device("cpu"))
+    monkeypatch.setattr(TorchCudaBackend, "probe", lambda: Device("cuda", True, False, "recorded"))
+    recorded_graph.Graph.captured = recorded_graph.Graph.replays = 0
+    return recorded_graph.Graph
+
+
+@pytest.mark.parametrize("name", [*SAMPLED, "lucid/models/attn64"])
+def test_a_captured_graph_follows_its_inputs(data, recorded, monkeypatch, name):
+    """Seed, start, truncation and labels are read when a graph runs, not when it is captured."""
+    for most in (pytorch._SIGNALS, pytorch._MOST):
+        monkeypatch.setitem(most, "cuda", 2)
+    path = name if name == "cardiovascular.ecg" else data / name
+    captured = dsb_fast.load(path, device="cuda", backend="torch")
+    eager = dsb_fast.load(path, device="cpu", backend="torch")
+    options = [{"leads": 12}, {"leads": 8}] if name == "cardiovascular.ecg" else [{"truncation": 0.5}, {}]
+    for k, how in enumerate(options):
+        where = {"seed": 2**63 + k, "start": 2**32 - 2 + k}
+        alike(captured.sample(3, **where, **how), eager.sample(3, **where, **how))
+    assert recorded.captured == 2 and recorded.replays == 4  # two programs, and two batches of each call
+
+
+def test_raw_networks_on_captured_graphs(data, recorded):
+    captured = dsb_fast.load(data / PLAIN, device="cuda", backend="torch")
+    eager = dsb_fast.load(data / PLAIN, device="cpu", backend="torch")
+    for seed in (1, 2):
+        z = np.random.default_rng(seed).standard_normal((3, 48), np.float32)
+        identical(captured.mapping(z), eager.mapping(z))
+
+
+def test_what_can_not_be_captured_runs_without(data, recorded, monkeypatch, caplog):
+    @contextlib.contextmanager
+    def refuse(*_, **__):
+        raise RuntimeError("operation not permitted when stream is capturing")
+        yield
+
+    monkeypatch.setattr(torch.cuda, "graph", refuse)
+    model = dsb_fast.load(data / PLAIN, device="cuda", backend="torch")
+    alike(model.sample(2, seed=8), dsb_fast.load(data / PLAIN, device="cpu", backend="torch").sample(2, seed=8))
+    assert recorded.replays == 0
+    assert "no CUDA graph, slower without: operation not permitted when stream is capturing" in caplog.text
+
+
+def test_a_gpu_that_is_not_there(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(DeviceError, match="backend torch: torch finds no CUDA GPU, or was built without CUDA"):
+        dsb_fast.load("cardiovascular.ecg", device="cuda", backend="torch")
+    assert dsb_fast.load("cardiovascular.ecg", device="auto", backend="torch").backend.device == "cpu"
 
 
 @needs_gpu

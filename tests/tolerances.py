@@ -47,3 +47,6 @@ ATTENTION_BF16 = 2e-2
 FEED_FORWARD_BF16 = 1e-2
 # The GPU's operators sum in float32 and round once, to how a tensor is stored: half of its last bit, float32's error.
 GPU_STORED = {"float32": OPS, "float16": 2.0**-11 + OPS, "bfloat16": BF16_ROUNDING + OPS}
+# A layer of the GPU, of the largest value that the sums could take: styled inputs, folded weights and the result are
+# rounded to how a tensor is stored. Measured over 1500 random layers: 2.2e-7, 9.0e-4, 6.1e-3.
+GPU_LAYER = {"float32": 1e-6, "float16": 2e-3, "bfloat16": 1.5e-2}

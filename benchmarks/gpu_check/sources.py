@@ -1,4 +1,4 @@
-"""What the check works with: generators, weights, torch. Each is optional; what is not here is named, with the reason.
+"""What the check works with: packages, the machine. Each is optional; what is not here is named, with the reason.
 
 Works from an installed dsb_fast and from a bare source tree, where numba stands in for the compiled extension.
 """
@@ -14,13 +14,8 @@ from pathlib import Path
 
 @dataclass
 class Found:
-    """Pieces that are here; None for one that is not, and then ``missing`` tells why."""
+    """What could not be had, and why."""
 
-    cpu: object = None
-    device: object = None
-    device_name: str = ""
-    network: object = None
-    torch_network: object = None
     missing: dict[str, str] = field(default_factory=dict)
 
     def attempt(self, what: str, step):
@@ -44,69 +39,6 @@ def make_importable(root: Path) -> None:
         )
         sys.modules["dsb_fast.export"] = module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-
-
-class _UncheckedGraph:
-    """An exported file of the published network, taken as it is, where the package onnx is not here to check it."""
-
-    def __init__(self, path: str):
-        from dsb_fast._cache import Graph
-        from dsb_fast._models.ecg import PUBLISHED
-
-        self.path, self.card = path, PUBLISHED
-        self._graph = Graph(Path(path).read_bytes(), "unchecked")
-        self.weights_sha256 = "unchecked"
-
-    def flavour(self, preferred: str) -> str:
-        return "portable"
-
-    def graph(self, length: int, flavour: str):
-        return self._graph
-
-    def confirm(self) -> None:
-        pass
-
-
-def _generator(args, device: str):
-    import dsb_fast
-
-    if not args.model:
-        return dsb_fast.load("cardiovascular.ecg", device=device, checkpoint=args.checkpoint)
-    if importlib.util.find_spec("onnx") is not None:
-        return dsb_fast.load(args.model, device=device)
-    from dsb_fast._generator import Generator
-    from dsb_fast._models.ecg import EcgModel
-
-    return Generator(EcgModel(_UncheckedGraph(args.model)), device)
-
-
-def _weights(args):
-    from dsb_fast._models.ecg_source import open_source
-
-    source = open_source(args.checkpoint)
-    if not hasattr(source, "network"):
-        raise ValueError(f"{args.checkpoint} is an exported graph; the torch network needs a checkpoint")
-    return source.network
-
-
-def _torch_network(network, device: str):
-    from published_torch import PublishedNetwork
-
-    return PublishedNetwork(network, device)
-
-
-def open_all(args) -> Found:
-    """Everything that can be had. In a dry run the CPU stands in for the GPU."""
-    found = Found()
-    device = "cpu" if args.dry_run else args.device
-    found.device_name = f"{device} (dry run)" if args.dry_run else device
-    found.cpu = found.attempt("portable graph on the CPU", lambda: _generator(args, "cpu"))
-    found.device = found.attempt(f"portable graph on {device}", lambda: _generator(args, device))
-    found.network = found.attempt("weights for torch", lambda: _weights(args))
-    if found.network is not None:
-        name = f"original network in torch on {device}"
-        found.torch_network = found.attempt(name, lambda: _torch_network(found.network, device))
-    return found
 
 
 def _nvidia_smi(number: str) -> dict:

@@ -1,6 +1,8 @@
 # The GPU's kernels: libdsb_fast_ort_cuda.so by nvcc (DSB_CUDA), and the same sources as loops on the host (DSB_CUDA_HOST),
 # whose operators run on ONNX Runtime's CPU provider: the tests check index arithmetic and graphs with them.
 set(DSB_CUDA_KERNELS
+  csrc/cuda/conv.cu
+  csrc/cuda/conv_prepare.cu
   csrc/cuda/conversions.cu
   csrc/cuda/epilogue.cu
   csrc/cuda/philox.cu
@@ -17,7 +19,12 @@ set(DSB_CUDA_OPERATORS
   csrc/ort/attributes.cc
   csrc/ort/tensors.cc)
 # All that they need of the CPU's side: no kernel of it.
-set(DSB_CUDA_SHARED csrc/cuda/filter_plan.cc csrc/ops/activation.cc csrc/ops/upfirdn2d_shape.cc)
+set(DSB_CUDA_SHARED
+  csrc/cuda/conv_geometry.cc
+  csrc/cuda/conv_layer.cc
+  csrc/cuda/filter_plan.cc
+  csrc/ops/activation.cc
+  csrc/ops/upfirdn2d_shape.cc)
 
 # A library of kernels, and the operators on top where ONNX Runtime's headers are.
 function(dsb_cuda_libraries suffix kernels)

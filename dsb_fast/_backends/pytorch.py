@@ -157,11 +157,10 @@ class TorchCudaBackend(_TorchBackend):
         from .._networks.captured import Captured
 
         try:
-            with full_float32():
-                return Captured(function, room, self._device)
+            return Captured(_in_float32(function), room, self._device)
         except RuntimeError as error:  # torch's class for all that CUDA reports
             text = " ".join(str(error).split())[:200]
-            raise DeviceError(f"device {self._device}: torch could not capture the network: {text}") from None
+            raise DeviceError(f"device {self._device}: torch could not run the network: {text}") from None
 
 
 class _Pool:
@@ -204,6 +203,16 @@ def full_float32():
             yield
     finally:
         torch.backends.cuda.matmul.allow_tf32 = before
+
+
+def _in_float32(function):
+    """``function`` of tensors under :func:`full_float32`."""
+
+    def run(inputs: dict) -> dict:
+        with full_float32():
+            return function(inputs)
+
+    return run
 
 
 def _wrapped(number: int) -> np.ndarray:

@@ -12,21 +12,26 @@ import torch
 from torch.nn import functional as f
 
 _LEAST = 1e-8
+ORDER = dict.fromkeys((torch.float32, torch.float16, torch.bfloat16), torch.channels_last)  # of activations
 
 
 class Weights:
     """Arrays as tensors: where they are to be, in float32 or the network's own type."""
 
     def __init__(self, device, dtype):
-        self.device, self.dtype = device, dtype
+        self.device, self.dtype, self._order = device, dtype, ORDER[dtype]
 
     def single(self, values) -> torch.Tensor:
         """float32."""
         return torch.tensor(np.asarray(values, np.float32), device=self.device)
 
     def conv(self, values) -> torch.Tensor:
-        """A convolution's weight [out, in, h, w], channels last."""
-        return self.single(values).to(self.dtype, memory_format=torch.channels_last)
+        """A convolution's weight [out, in, h, w]."""
+        return self.ordered(self.single(values).to(self.dtype))
+
+    def ordered(self, x: torch.Tensor) -> torch.Tensor:
+        """Activations or weights in the order of axes that ORDER had for their type when the network was made."""
+        return x.contiguous(memory_format=self._order)
 
     def vector(self, values) -> torch.Tensor:
         """What is added to or multiplied into activations, [..., 1, 1] of its last axis."""

@@ -65,7 +65,7 @@ class _Start:
         matrix = generator.get("to_initial_block.weight")
         self._map = None if matrix is not None else weights.conv(generator["initial_block"])
         self._matrix = None if matrix is None else weights.single(matrix.reshape(len(matrix), -1))
-        self._weight = weights.conv(generator["initial_conv.weight"])
+        self._weight, self._ordered = weights.conv(generator["initial_conv.weight"]), weights.ordered
         self._bias = weights.single(generator["initial_conv.bias"]).to(weights.dtype)
 
     def __call__(self, w: torch.Tensor) -> torch.Tensor:
@@ -73,7 +73,7 @@ class _Start:
         if x is None:  # a transposed convolution of a single point
             x = (w.mean(1) @ self._matrix).reshape(len(w), -1, 4, 4).to(self._weight.dtype)
         x = f.conv2d(x, self._weight, self._bias, padding=1)
-        return x.expand(len(w), -1, -1, -1).contiguous(memory_format=torch.channels_last)
+        return self._ordered(x.expand(len(w), -1, -1, -1))
 
 
 class _Block:

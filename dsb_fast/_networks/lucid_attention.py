@@ -57,8 +57,11 @@ class Attention:
         k = f.linear(near, self._k).float().softmax(1)  # over the positions
         context = (k.transpose(1, 2) @ near.float()).unflatten(1, (_HEADS, _FEATURES)) @ self._v + self._bias_v
         q = f.linear(x, self._q, self._bias_q).float().unflatten(2, (_HEADS, _FEATURES)).softmax(3)
-        y = (q.transpose(1, 2) @ context).transpose(1, 2).flatten(2)
-        y = y if self._near is None else f.gelu(y)
+        if self._near is None:  # nothing is between: the output layer goes into each sample's context
+            weight, bias = self._out
+            folded = context @ weight.float().T.unflatten(0, (_HEADS, _FEATURES))
+            return q.flatten(2).to(x.dtype) @ folded.flatten(1, 2).to(x.dtype) + bias
+        y = f.gelu((q.transpose(1, 2) @ context).transpose(1, 2).flatten(2))
         return f.linear(y.to(x.dtype), *self._out)
 
     def _matrix(self, name: str) -> np.ndarray:

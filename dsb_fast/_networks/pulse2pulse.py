@@ -30,7 +30,7 @@ class Pulse2PulseNetwork:
     image_size = None
 
     def __init__(self, network: Pulse2Pulse, device, dtype):
-        weights, self._dtype = Weights(device, dtype), dtype
+        self._weights = weights = Weights(device, dtype)
         self._down, self._up = {}, {}
         for name, _ in ENCODER:
             layer = network.layers[name]
@@ -43,7 +43,7 @@ class Pulse2PulseNetwork:
 
     def run(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """The whole network."""
-        x, encoded = inputs["noise"][:, :, None].to(self._dtype, memory_format=torch.channels_last), {}
+        x, encoded = self._weights.ordered(inputs["noise"][:, :, None].to(self._weights.dtype)), {}
         for name, stride in ENCODER:
             x = f.conv2d(x, *self._down[name], stride=(1, stride), padding=(0, PADDING))
             x = encoded[name] = f.leaky_relu_(x, LEAKY_SLOPE)

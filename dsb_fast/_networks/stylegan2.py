@@ -31,7 +31,10 @@ class StyleGan2:
         if part == "mapping":
             return
         self._filter = weights.single(network.filter)
-        self._taps = [(weights.single(k.taps), k) for k in filters(network.filter)]
+        self._steps = {}  # of a convolution to twice the size, by the side of its weight
+        for side in {conv.weight.shape[2] for block in network.blocks for conv in block.convs if conv.up}:
+            ends = [(weights.single(k.taps), k.ends(side)) for k in filters(network.filter)]
+            self._steps[side] = [(taps, [left, right, top, bottom]) for taps, (top, left, bottom, right) in ends]
         self._const = weights.conv(network.const[None])
         names = {layer.name: f"noise_{k}" for k, layer in enumerate(network.noisy)}
         self._layers = {
@@ -46,7 +49,7 @@ class StyleGan2:
         if self._part == "mapping":
             return {"w": self._styles(inputs)}
         w = inputs["w"] if self._part == "synthesis" else self._truncated(self._styles(inputs), inputs)
-        x, image = self._const.expand(len(w), -1, -1, -1).contiguous(memory_format=torch.channels_last), None
+        x, image = self._weights.ordered(self._const.expand(len(w), -1, -1, -1)), None
         for block in self._network.blocks:
             branch = None
             if block.skip is not None:
@@ -76,12 +79,10 @@ class StyleGan2:
 
     def enlarging(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         """A convolution to twice the size: ``weight`` transposed, then the filter over what it made."""
-        side = weight.shape[2]
         x = f.conv_transpose2d(x, weight, stride=2)
-        for taps, resample in self._taps:
-            top, left, bottom, right = resample.ends(side)
-            x = ops.upfirdn2d(x, taps, padding=[left, right, top, bottom])
-        return x.contiguous(memory_format=torch.channels_last)
+        for taps, padding in self._steps[weight.shape[2]]:
+            x = ops.upfirdn2d(x, taps, padding=padding)
+        return self._weights.ordered(x)
 
 
 class _Dense:

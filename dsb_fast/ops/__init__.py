@@ -4,7 +4,8 @@ Names, defaults and semantics are those of NVIDIA's StyleGAN2-ADA where that has
 stylegan2-pytorch, the GI-tract model's program, and the ECG model need. ``impl="native"`` is the compiled kernel
 (float32 on the CPU; the operators of StyleGAN2-ADA in bfloat16 too), ``"torch"`` a readable reference in pure torch on
 any device and in any floating type, ``"auto"`` native where it applies. bfloat16, of torch or of ml_dtypes, comes out
-where x is bfloat16 and nowhere else; sums are float32. Gradients are out of scope: results are detached.
+where x is bfloat16 and nowhere else; sums are float32. Of arrays on a CUDA device, torch's or others that offer DLPack,
+native is the CUDA kernels (docs/operators.md, "On a GPU"). Gradients are out of scope: results are detached.
 """
 
 from .._library import library_path

@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import _kernels
 from .._errors import InputError, MissingDependencyError
+from . import _device
 
 IMPLEMENTATIONS = ("auto", "native", "torch")
 
@@ -33,7 +34,11 @@ def import_torch(op: str):
 
 def type_name(x) -> str:
     """float32, bfloat16, ...: alike for tensors and for arrays, whose bfloat16 (of ml_dtypes) goes by its name."""
-    return str(x.dtype).removeprefix("torch.") if is_tensor(x) else np.asarray(x).dtype.name
+    if is_tensor(x):
+        return str(x.dtype).removeprefix("torch.")
+    if _device.device_of(x) is not None:
+        return str(x.dtype)  # of a library that numpy can't take arrays of
+    return np.asarray(x).dtype.name
 
 
 def is_bfloat16(x) -> bool:
@@ -51,13 +56,17 @@ def _why_not_native(x, name: str, bfloat16: bool) -> str:
     return "" if dtype in known else f"{name} is {dtype}, the compiled kernel works in {' and '.join(known)}"
 
 
-def choose(op: str, impl: str, x, name: str = "x", bfloat16: bool = False) -> str:
-    """'native' or 'torch'; ``bfloat16``: the compiled kernel has that too.
+def choose(op: str, impl: str, x, name: str = "x", bfloat16: bool = False, cuda: bool = False) -> str:
+    """'native', 'torch' or, for arrays on a CUDA device, 'cuda'.
+
+    ``bfloat16``: the compiled kernel has that too; ``cuda``: there is a CUDA kernel.
 
     Raises InputError if ``impl`` is unknown or can't take ``x``.
     """
     if impl not in IMPLEMENTATIONS:
         raise InputError(f"{op}: impl '{impl}' is not known; there are {', '.join(IMPLEMENTATIONS)}")
+    if _device.device_of(x) is not None:
+        return _device.choose(op, impl, x, name, cuda)
     if impl == "torch":
         return "torch"
     reason = _why_not_native(x, name, bfloat16)
@@ -77,8 +86,11 @@ def choose_products(op: str, products: str, impl: str, x) -> str:
         raise InputError(f'{op}: products is {products!r}, needs "float32" or "bfloat16"')
     if products == "float32":
         return impl
-    if is_bfloat16(x) or impl == "torch":
-        what = "x is bfloat16 already" if is_bfloat16(x) else 'impl is "torch"'
+    on_device = _device.device_of(x) is not None
+    if is_bfloat16(x) or on_device or impl == "torch":
+        what = (
+            "x is bfloat16 already" if is_bfloat16(x) else "x is on a CUDA device" if on_device else 'impl is "torch"'
+        )
         raise InputError(f'{op}: products is "bfloat16" and {what}; it needs float32 images and impl="native"')
     return "native"
 
@@ -88,6 +100,8 @@ def as_array(op: str, name: str, value) -> np.ndarray:
     if is_tensor(value):
         value = value.detach().cpu()
         value = (value.float() if is_bfloat16(value) else value).numpy()
+    if _device.device_of(value) is not None:
+        raise InputError(f"{op}: {name} is on a CUDA device and x is not; they need the same")
     value = np.asarray(value)
     if value.dtype.kind not in "fiu" and not is_bfloat16(value):
         raise InputError(f"{op}: {name} is {value.dtype}, needs floating point")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from .. import _kernels
 from .._errors import InputError
 from . import _arguments as arguments
+from . import _device
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,11 @@ def bias_act(x, b=None, dim=1, act="linear", alpha=None, gain=None, clamp=None, 
     how = epilogue(op, act, alpha, gain, clamp)
     shape = arguments.shape_of(x)
     dim = _checked_dim(op, shape, b, dim)
-    if arguments.choose(op, impl, x, bfloat16=True) == "native":
+    chosen = arguments.choose(op, impl, x, bfloat16=True, cuda=True)
+    if chosen == "cuda":
+        x = x.contiguous() if b is not None and dim != 1 and arguments.is_tensor(x) else x
+        return _device.call(op, x, shape, _device.operand(op, "b", b, x), dim, *native_epilogue(*how))
+    if chosen == "native":
         bf16 = arguments.is_bfloat16(x)
         array = arguments.as_bits(op, "x", x) if bf16 else arguments.as_array(op, "x", x)
         channels = shape[dim] if b is not None else 1

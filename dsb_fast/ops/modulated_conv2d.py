@@ -5,6 +5,7 @@ from __future__ import annotations
 from .. import _kernels
 from .._errors import InputError
 from . import _arguments as arguments
+from . import _device
 from . import upfirdn2d as resample
 from .bias_act import epilogue, native_epilogue
 from .bias_act import reference as bias_act_reference
@@ -165,10 +166,21 @@ def modulated_conv2d(
     how, style_offset = epilogue(op, act, alpha, gain, clamp), arguments.number(op, "style_offset", style_offset)
     result = [arguments.shape_of(x)[0], arguments.shape_of(weight)[0], height, width]
     _check_epilogue(op, result, noise, residual, noise_gain=noise_gain, bias=bias)
-    steps = resample._filter_steps(op, resample_filter)
     bf16 = arguments.is_bfloat16(x)
     impl = arguments.choose_products(op, products, impl, x)
-    if arguments.choose(op, impl, x, bfloat16=True) == "native":
+    chosen = arguments.choose(op, impl, x, bfloat16=True, cuda=True)
+    if chosen == "cuda":
+        operands = {"weight": weight, "styles": styles, "noise": noise, "noise_gain": noise_gain, "bias": bias}
+        given = {name: _device.operand(op, name, value, x) for name, value in operands.items()}
+        act, alpha, gain, clamp = native_epilogue(*how)
+        return _device.call(
+            op, x, result, **given, up=up, down=down, padding=padding, demodulate=bool(demodulate),
+            resample_filter=_device.host_taps(op, "resample_filter", resample_filter), flip_weight=bool(flip_weight),
+            act=act, alpha=alpha, gain=gain, clamp=clamp, style_offset=style_offset,
+            residual=_device.operand(op, "residual", residual, x, same_type=True),
+        )  # fmt: skip
+    steps = resample._filter_steps(op, resample_filter)
+    if chosen == "native":
         convert = arguments.as_bits if bf16 else arguments.as_array
         arrays = [convert(op, name, v) for name, v in (("x", x), ("weight", weight))]
         styles = arguments.as_array(op, "styles", styles)

@@ -7,6 +7,7 @@ import numpy as np
 from .. import _kernels
 from .._errors import InputError
 from . import _arguments as arguments
+from . import _device
 
 
 def reference(signal, scale):
@@ -29,7 +30,10 @@ def to_microvolt(signal, scale=6000.0, *, impl="auto"):
     """
     op = "to_microvolt"
     scale = arguments.number(op, "scale", scale)
-    if arguments.choose(op, impl, signal, name="signal") == "native":
+    chosen = arguments.choose(op, impl, signal, name="signal", cuda=True)
+    if chosen == "cuda":
+        microvolt = _device.call(op, signal, arguments.shape_of(signal), scale, dtype="int16")
+    elif chosen == "native":
         array = arguments.as_array(op, "signal", signal)
         microvolt = np.empty(array.shape, np.int16)
         if not _kernels.native.microvolt(array, scale, microvolt):

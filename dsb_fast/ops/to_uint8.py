@@ -5,6 +5,7 @@ from __future__ import annotations
 from .. import _kernels
 from .._errors import InputError
 from . import _arguments as arguments
+from . import _device
 
 
 def reference(image, scale, offset):
@@ -29,9 +30,12 @@ def to_uint8(image, scale, offset, *, impl="auto"):
     [0, 0, 128, 255, 255]
     """
     op = "to_uint8"
-    arguments.image_shape(op, image, name="image")
+    n, c, h, w = arguments.image_shape(op, image, name="image")
     scale, offset = arguments.number(op, "scale", scale), arguments.number(op, "offset", offset)
-    if arguments.choose(op, impl, image, name="image") == "native":
+    chosen = arguments.choose(op, impl, image, name="image", cuda=True)
+    if chosen == "cuda":
+        levels = _device.call(op, image, [n, h, w, c], scale, offset, dtype="uint8")
+    elif chosen == "native":
         levels = _kernels.native.grey_levels(arguments.as_array(op, "image", image), scale, offset, 0)
     else:
         levels = reference(arguments.main_tensor(op, image, name="image"), scale, offset)

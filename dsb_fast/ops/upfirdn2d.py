@@ -7,6 +7,7 @@ import numpy as np
 from .. import _kernels
 from .._errors import InputError
 from . import _arguments as arguments
+from . import _device
 
 
 def _filter_steps(op: str, f):
@@ -86,8 +87,15 @@ def run(op: str, x, f, up, down, padding, flip_filter, gain, impl: str):
     left, right, top, bottom = padding
     if shape[3] * up[0] + left + right < taps_x or shape[2] * up[1] + top + bottom < taps_y:
         raise InputError(f"{op}: x is {shape}, too small for its padding and a filter of {taps_y} x {taps_x} taps")
+    chosen = arguments.choose(op, impl, x, bfloat16=True, cuda=True)
+    f = _device.host_taps(op, "f", f) if chosen == "cuda" else f
     steps = split(_filter_steps(op, f), up, down, padding, gain)
-    if arguments.choose(op, impl, x, bfloat16=True) == "native":
+    if chosen == "cuda":
+        calls = [(taps, *map(list, how), factor) for taps, *how, factor in steps]
+        size = (shape[2] * up[1] + top + bottom - taps_y, shape[3] * up[0] + left + right - taps_x)
+        result = [*shape[:2], size[0] // down[1] + 1, size[1] // down[0] + 1]
+        return _device.call("upfirdn2d", x, result, calls, bool(flip_filter))
+    if chosen == "native":
         calls = [(arguments.as_array(op, "f", t), *map(list, how), factor) for t, *how, factor in steps]
         if arguments.is_bfloat16(x):
             bits = arguments.as_bits(op, "x", x)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .. import _kernels
 from . import _arguments as arguments
+from . import _device
 
 
 def reference(x):
@@ -29,7 +30,10 @@ def upsample_bilinear2d(x, *, impl="auto"):
     [0.0, 1.0, 3.0, 4.0]
     """
     op = "upsample_bilinear2d"
-    arguments.image_shape(op, x)
-    if arguments.choose(op, impl, x) == "native":
+    n, c, h, w = arguments.image_shape(op, x)
+    chosen = arguments.choose(op, impl, x, cuda=True)
+    if chosen == "cuda":
+        return _device.call(op, x, [n, c, 2 * h, 2 * w])
+    if chosen == "native":
         return arguments.like(_kernels.native.upsample_bilinear2d(arguments.as_array(op, "x", x), 0), x)
     return arguments.like(reference(arguments.main_tensor(op, x)), x)
