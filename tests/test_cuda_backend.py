@@ -163,7 +163,7 @@ def test_a_gpu_that_runs_nothing(monkeypatch, caplog):
 def test_rows_of_a_call_follow_the_size_of_a_sample(monkeypatch):
     from dsb_fast._backends.cuda import rows_of
 
-    assert rows_of([(8, 5000), ()]) == 64 and rows_of([(128, 128, 3)]) == 64
+    assert rows_of([(8, 5000), ()]) == 256 and rows_of([(8, 50000)]) == 25 and rows_of([(128, 128, 3)]) == 64
     assert rows_of([(512, 512, 3)]) == 5 and rows_of([(2048, 2048, 3)]) == 1
 
 

@@ -23,8 +23,9 @@ from .onnx_runtime import OnnxRuntimeBackend, failed, onnxruntime_module, refuse
 
 CUDA_PROVIDER = "CUDAExecutionProvider"
 NO_CUDA_OPERATORS = "the CUDA operators are not built (libdsb_fast_ort_cuda.so): the portable graph runs in their place"
-_ROWS = 64  # samples of a call, where they are small
-_VALUES = 64 * 128 * 128 * 4  # of a call's largest output
+# Samples of a call where they are small, and values of its outputs: of signals [C, L], and of images. A large GPU has
+# some 130 processors; 64 ECGs leave most of them without a tile in the layers in the middle.
+_SIGNALS, _IMAGES = (256, 256 * 8 * 5000), (64, 64 * 128 * 128 * 4)
 _IN_FLIGHT = 2  # batches: one is computed while another is copied
 _LAST = 2**64
 
@@ -40,7 +41,8 @@ def missing(device: str, auto: bool) -> Device | None:
 
 def rows_of(shapes: list[tuple[int, ...]]) -> int:
     """Samples of a call of a network whose outputs are of ``shapes``, one sample each."""
-    return max(1, min(_ROWS, _VALUES // max(map(math.prod, shapes))))
+    most, values = _IMAGES if any(len(shape) > 2 for shape in shapes) else _SIGNALS
+    return max(1, min(most, values // max(map(math.prod, shapes))))
 
 
 def gpu_names() -> str:

@@ -159,5 +159,6 @@ def install(monkeypatch, rows: int = 4, library: bool = True, driver=_no_driver,
     monkeypatch.setattr(cuda, "has_cuda_library", lambda: library)
     monkeypatch.setattr(cuda, "cuda_library_path", lambda: path)
     monkeypatch.setattr(cuda, "Driver", driver)
-    monkeypatch.setattr(cuda, "_ROWS", rows)
+    for kind in ("_SIGNALS", "_IMAGES"):
+        monkeypatch.setattr(cuda, kind, (rows, getattr(cuda, kind)[1]))
     return runtime
