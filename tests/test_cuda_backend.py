@@ -191,6 +191,12 @@ def test_float16_passes_the_acceptance_test(runtime, data, monkeypatch):
     assert half.flavour == "cuda" and NEAR["fp16"].refusal(half.sample(4), cpu.sample(4)) is None
 
 
+def test_ecgs_in_float16(runtime, monkeypatch):
+    monkeypatch.setattr("dsb_fast._models.acceptance.COUNT", 8)
+    half = dsb_fast.load(ECG, device="cuda", precision="fp16")
+    assert (half.info["precision"], half.info["grade"], half.flavour) == ("fp16", "near", "cuda")
+
+
 def test_weights_that_make_no_numbers(runtime, monkeypatch):
     gpu = dsb_fast.load(ECG, device="cuda")
     outputs = {"signal_uv": np.zeros((1, 8, 5000), np.int16), "not_numbers": np.array([3], np.int32)}

@@ -176,7 +176,7 @@ def test_draws_have_the_bits_of_the_identity():
 
 
 def test_channels_of_ecgs_are_aligned_and_weights_are_the_networks():
-    layers, network = cuda_ecg.widened(_ecg()), _ecg()
+    layers, network = cuda_ecg.widened(_ecg(), 8), _ecg()
     for name, layer in network.layers.items():
         if name in layers:
             out, inputs, _ = layers[name].weight.shape
