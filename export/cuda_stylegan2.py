@@ -85,19 +85,33 @@ class CudaSynthesis:
         g, name, side = self.g, layer.name, weight.shape[2]
         if not layer.up:
             return g.conv(x, name, weight, pads=[side // 2] * 4)
-        ends = [f.ends(side) for f in self.filters]
-        crops = [max(0, -int(n)) for n in np.sum(ends, axis=0)]
-        taps = g.constant(f"{name}.weight", weight.transpose(1, 0, 2, 3), g.kind)
-        x = g.node("Transpose", [x], f"{name}.planes", perm=[0, 3, 1, 2])  # ONNX Runtime turns both away: prefer_nhwc
-        x = g.node("ConvTranspose", [x, taps], f"{name}.transposed", strides=[2, 2], pads=crops)
-        x = g.node("Transpose", [x], f"{name}.points", perm=[0, 2, 3, 1])
-        for index, (f, end) in enumerate(zip(self.filters, ends, strict=True)):
-            top, left, bottom, right = (max(0, n) for n in end)
+        x, too_many = self.transposed(layer, weight, x)
+        for index, f in enumerate(self.filters):
+            top, left, bottom, right = f.ends(side)
             single = _single_axis(f.taps)
             taps = g.constant(f"filter.{index}", f.taps if single is None else single)
-            how = {"up": [1, 1], "down": [1, 1], "padding": [left, right, top, bottom]}
+            padding = [left, right - too_many * f.x, top, bottom - too_many * f.y]
+            how = {"up": [1, 1], "down": [1, 1], "padding": padding}
             x = g.ours("Upfirdn2d", [x, taps], [f"{name}.filtered.{index}"], **how)[0]
         return x
+
+    def transposed(self, layer: Layer, weight: np.ndarray, x: str) -> tuple[str, int]:
+        """The transposed convolution with stride 2, and how many rows and columns of zeros it has at its end.
+
+        Its four phases are one convolution of the points, the taps of the shorter ones filled up with zeros.
+        """
+        g, name, (out, _, side, _) = self.g, layer.name, weight.shape
+        length, size = -(-side // 2), layer_size(self.network, layer) // 2 + -(-side // 2) - 1
+        taps = np.zeros((2, 2, out, weight.shape[1], length, length))
+        for row in range(side):
+            for column in range(side):
+                where = length - 1 - row // 2, length - 1 - column // 2
+                taps[row % 2, column % 2, :, :, where[0], where[1]] = weight[:, :, row, column]
+        y = g.conv(x, name, taps.reshape(-1, *taps.shape[3:]), pads=[length - 1] * 4)
+        y = g.node("Reshape", [y, g.shape(0, size, size, 2, 2, out)], f"{name}.phases")
+        y = g.node("Transpose", [y], f"{name}.interleaved", perm=[0, 1, 3, 2, 4, 5])
+        y = g.node("Reshape", [y, g.shape(0, 2 * size, 2 * size, out)], f"{name}.transposed")
+        return y, 2 * length - side
 
     def noise_of(self, layer: Layer) -> tuple[str, str]:
         """A layer's plane [N or 1, h, h] and, an output channel, its strength; '' where it adds none."""
@@ -143,6 +157,11 @@ def ended(g: CudaGraph, network: StyleGan2Network, name: str, inputs: dict, nois
     if levels:
         return with_levels(g, image, name, inputs, shape, _LEVELS)
     return with_image(g, image, name, inputs, shape)
+
+
+def layer_size(network: StyleGan2Network, layer: Layer) -> int:
+    """Side of what the layer makes."""
+    return next(block.resolution for block in network.blocks if any(conv is layer for conv in block.convs))
 
 
 def _single_axis(taps: np.ndarray) -> np.ndarray | None:

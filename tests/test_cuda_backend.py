@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -98,8 +99,9 @@ def test_what_the_provider_is_asked_for(runtime):
     network, session = runtime.sessions
     assert network.runs == 0 and session.options() == {
         "device_id": "1", "use_tf32": "0", "cudnn_conv_algo_search": "EXHAUSTIVE",
-        "cudnn_conv_use_max_workspace": "1", "prefer_nhwc": "1", "enable_cuda_graph": "1",
+        "cudnn_conv_use_max_workspace": "1", "enable_cuda_graph": "1",
     }  # fmt: skip
+    assert os.environ["NVIDIA_TF32_OVERRIDE"] == "0"
     assert runtime.graphs == ["1", "2"] and session.runs == 2  # captured before anybody waits for it
     assert set(runtime.buffers) == {("cuda", 1)} and session.libraries
     assert gpu.info["depends_on"]["gpu"] == "NVIDIA Test 2"
@@ -161,7 +163,7 @@ def test_a_gpu_that_runs_nothing(monkeypatch, caplog):
 def test_rows_of_a_call_follow_the_size_of_a_sample(monkeypatch):
     from dsb_fast._backends.cuda import rows_of
 
-    assert rows_of([(8, 5000), ()]) == 64 and rows_of([(128, 128, 3)]) == 64
+    assert rows_of([(8, 5000), ()]) == 256 and rows_of([(8, 50000)]) == 25 and rows_of([(128, 128, 3)]) == 64
     assert rows_of([(512, 512, 3)]) == 5 and rows_of([(2048, 2048, 3)]) == 1
 
 
@@ -187,6 +189,12 @@ def test_float16_passes_the_acceptance_test(runtime, data, monkeypatch):
     cpu = dsb_fast.load(images.folder(data, "plain32"), device="cpu")
     half = dsb_fast.load(images.folder(data, "plain32"), device="cuda", precision="fp16")
     assert half.flavour == "cuda" and NEAR["fp16"].refusal(half.sample(4), cpu.sample(4)) is None
+
+
+def test_ecgs_in_float16(runtime, monkeypatch):
+    monkeypatch.setattr("dsb_fast._models.acceptance.COUNT", 8)
+    half = dsb_fast.load(ECG, device="cuda", precision="fp16")
+    assert (half.info["precision"], half.info["grade"], half.flavour) == ("fp16", "near", "cuda")
 
 
 def test_weights_that_make_no_numbers(runtime, monkeypatch):

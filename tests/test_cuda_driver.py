@@ -15,6 +15,7 @@ from references import cuda_runtime
 
 from dsb_fast._backends import cuda_driver
 from dsb_fast._backends.cuda_driver import Driver, DriverError, Gpu, PinnedCopies
+from dsb_fast._backends.device_gate import Gate
 from dsb_fast._bulk import workers
 
 pytestmark = pytest.mark.variant_independent
@@ -100,3 +101,42 @@ def test_workers_share_the_gpus(monkeypatch, asked, device, expected):
     assert workers.worker_devices(asked, device, 3) == expected
     monkeypatch.setattr(workers, "gpus", lambda: cuda_runtime.GPUS[:1])
     assert workers.worker_devices(asked, device, 3) == [asked] * 3
+
+
+def test_a_capture_is_alone():
+    gate, seen, started = Gate(), [], threading.Event()
+
+    def capture():
+        with gate.alone():
+            seen.append("capture")
+            assert seen == ["work", "capture"]
+            started.set()
+        started.wait()
+
+    with gate.work(), gate.work():
+        thread = threading.Thread(target=capture)
+        thread.start()
+        assert not started.wait(0.05)
+        seen.append("work")
+    thread.join(5)
+    with gate.work():
+        seen.append("after")
+    assert seen == ["work", "capture", "after"]
+
+
+def test_captures_and_work_take_turns():
+    gate, inside, most = Gate(), [], []
+
+    def work(alone):
+        for _ in range(50):
+            with gate.alone() if alone else gate.work():
+                inside.append(alone)
+                most.append(sorted(inside))
+                inside.remove(alone)
+
+    threads = [threading.Thread(target=work, args=(k == 0,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(found == [True] or True not in found for found in most) and [True] in most

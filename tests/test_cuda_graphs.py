@@ -175,6 +175,23 @@ def test_draws_have_the_bits_of_the_identity():
     identical(np.concatenate([made[name].reshape(count, -1) for name in planes], axis=1), row)
 
 
+def test_channels_of_ecgs_are_aligned_and_weights_are_the_networks():
+    layers, network = cuda_ecg.widened(_ecg(), 8), _ecg()
+    for name, layer in network.layers.items():
+        if name in layers:
+            out, inputs, _ = layers[name].weight.shape
+            assert out % 8 == inputs % 8 == 0
+            wide = layers[name].weight
+            identical(np.sort(wide[wide != 0]), np.sort(layer.weight[layer.weight != 0]))
+
+
+@pytest.mark.parametrize("name", [*runs.NVLABS, *runs.ROSINALITY])
+def test_images_have_no_convolution_but_nhwcconv(data, name):
+    # ONNX Runtime's ConvTranspose for channels last reads a member that it never sets.
+    nodes = stylegan2_graphs.build(runs.network(data, name), "synthesis", "none", "cuda").graph.node
+    assert not {"Conv", "ConvTranspose"} & {node.op_type for node in nodes}
+
+
 def test_onnx_runtime_infers_the_sizes_of_convolutions(data):
     """NhwcConv is not on the CPU, but its sizes are inferred before that is found out."""
     models = [

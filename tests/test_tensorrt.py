@@ -21,7 +21,6 @@ ECG, TENSORRT, CUDA = "cardiovascular.ecg", "TensorrtExecutionProvider", "CUDAEx
 @pytest.fixture(autouse=True)
 def _cache(monkeypatch, tmp_path):
     monkeypatch.setenv("DSB_CACHE_DIR", str(tmp_path))
-    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
 
 
 @pytest.fixture

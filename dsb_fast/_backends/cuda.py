@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import math
 import os
 import queue
 import threading
+from functools import partial
 from importlib.util import find_spec
 
 import numpy as np
@@ -19,12 +21,14 @@ from .._stages import stage
 from .base import Device, cores
 from .cuda_driver import Driver, DriverError, PinnedCopies, gpus
 from .device_batch import DeviceBatch, sample_shape
+from .device_gate import gate
 from .onnx_runtime import OnnxRuntimeBackend, failed, onnxruntime_module, refused
 
 CUDA_PROVIDER = "CUDAExecutionProvider"
 NO_CUDA_OPERATORS = "the CUDA operators are not built (libdsb_fast_ort_cuda.so): the portable graph runs in their place"
-_ROWS = 64  # samples of a call, where they are small
-_VALUES = 64 * 128 * 128 * 4  # of a call's largest output
+# Samples of a call where they are small, and values of its outputs: of signals [C, L], and of images. A large GPU has
+# some 130 processors; 64 ECGs leave most of them without a tile in the layers in the middle.
+_SIGNALS, _IMAGES = (256, 256 * 8 * 5000), (64, 64 * 128 * 128 * 4)
 _IN_FLIGHT = 2  # batches: one is computed while another is copied
 _LAST = 2**64
 
@@ -40,7 +44,8 @@ def missing(device: str, auto: bool) -> Device | None:
 
 def rows_of(shapes: list[tuple[int, ...]]) -> int:
     """Samples of a call of a network whose outputs are of ``shapes``, one sample each."""
-    return max(1, min(_ROWS, _VALUES // max(map(math.prod, shapes))))
+    most, values = _IMAGES if any(len(shape) > 2 for shape in shapes) else _SIGNALS
+    return max(1, min(most, values // max(map(math.prod, shapes))))
 
 
 def gpu_names() -> str:
@@ -78,9 +83,13 @@ class CudaBackend(OnnxRuntimeBackend):
     name = "onnxruntime-cuda"
 
     def __init__(self, graph: bytes | str, precision: str, number: str, flavour: str = "portable"):
+        # use_tf32=0 is not enough: where cuDNN has no other kernel ONNX Runtime takes TF32's without saying so. With
+        # this it is refused, and the next route is taken.
+        os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
         self._ort = onnxruntime_module()
         if hasattr(self._ort, "preload_dlls"):
-            self._ort.preload_dlls()
+            with contextlib.redirect_stdout(io.StringIO()):  # it prints what it can't load; the provider says so, too
+                self._ort.preload_dlls()
         self._graph, self._precision, self._number, self.flavour = graph, precision, int(number or 0), flavour
         self._making, self._busy, self._drawing = (threading.Lock() for _ in range(3))
         self._draws: dict = {}
@@ -109,7 +118,6 @@ class CudaBackend(OnnxRuntimeBackend):
             "use_tf32": "0",
             "cudnn_conv_algo_search": "EXHAUSTIVE",
             "cudnn_conv_use_max_workspace": "1",
-            "prefer_nhwc": "1",
             "enable_cuda_graph": str(int(captured)),
         }
 
@@ -147,6 +155,10 @@ class CudaBackend(OnnxRuntimeBackend):
                 self._idle = self._batches()
 
     def _batches(self) -> queue.SimpleQueue:
+        with gate.alone():
+            return self._run_batches()
+
+    def _run_batches(self) -> queue.SimpleQueue:
         idle: queue.SimpleQueue = queue.SimpleQueue()
         try:
             for number in range(1, 1 + _IN_FLIGHT):
@@ -165,7 +177,8 @@ class CudaBackend(OnnxRuntimeBackend):
         try:
             if self.flavour == "cuda":
                 options.register_custom_ops_library(cuda_library_path())
-            session = self._ort.InferenceSession(graph, options, providers=providers, enable_fallback=0)
+            with gate.work():
+                session = self._ort.InferenceSession(graph, options, providers=providers, enable_fallback=0)
         except Exception as error:  # ONNX Runtime raises many classes of its own
             raise refused(self.device, error) from None
         if self.provider not in session.get_providers():
@@ -191,7 +204,7 @@ class CudaBackend(OnnxRuntimeBackend):
         for first in range(0, max(count, 1), self.batch_size):
             piece = slice(first, min(first + self.batch_size, count))
             arrays = {name: values[piece] if values.ndim else values for name, values in inputs.items()}
-            parts.append(self._run(lambda batch, given=arrays: batch.fill(given), 0, piece.stop - first))
+            parts.append(self._run(arrays, 0, piece.stop - first))
         return joined(parts)
 
     def sample(self, draws, seed: int, start: int, count: int, still: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -205,35 +218,40 @@ class CudaBackend(OnnxRuntimeBackend):
             begin = min(first, _LAST - self.batch_size)  # no number follows the last: the batch begins earlier
             piece = slice(first - start, first - start + rows)
             given = {name: values[piece] if values.ndim else values for name, values in still.items()}
-
-            def fill(batch, begin=begin, given=given, behind=first - begin):
-                batch.fill(given, behind)
-                self._draw(batch, draws, seed, begin)
-
-            parts.append(self._run(fill, first - begin, rows))
+            draw = partial(self._draw, self._draw_session(draws), seed, begin)
+            parts.append(self._run(given, first - begin, rows, draw))
         return joined(parts)
 
-    def _run(self, fill, first: int, count: int) -> dict[str, np.ndarray]:
+    def _run(self, given: dict, first: int, count: int, draw=None) -> dict[str, np.ndarray]:
+        """Samples ``first`` to ``first + count - 1`` of a batch, with what is ``given`` put there and what is drawn."""
         self._ready()
         with stage("wait"):
             batch = self._idle.get()
         try:
-            with stage("wait"):
-                self._busy.acquire()  # the device has one thing to do at a time
-            try:
-                with stage("device"):
-                    fill(batch)
-                    batch.run()
-            finally:
-                self._busy.release()
-            with stage("copy"):
-                return {name: self._taken(batch, name, first, count) for name in batch.outputs}
+            with gate.work():
+                with stage("copy"):
+                    batch.fill(given, first)
+                self._compute(batch, draw)
+                with stage("copy"):
+                    return {name: self._taken(batch, name, first, count) for name in batch.outputs}
         except DeviceError:
             raise
         except Exception as error:  # ONNX Runtime raises many classes of its own
             raise failed(self.device, error) from None
         finally:
             self._idle.put(batch)
+
+    def _compute(self, batch: DeviceBatch, draw) -> None:
+        """The device has one thing to do at a time."""
+        with stage("wait"):
+            self._busy.acquire()
+        try:
+            with stage("device"):
+                if draw is not None:
+                    draw(batch)
+                batch.run()
+        finally:
+            self._busy.release()
 
     def _taken(self, batch: DeviceBatch, name: str, first: int, count: int) -> np.ndarray:
         if self._copies is not None:
@@ -242,9 +260,9 @@ class CudaBackend(OnnxRuntimeBackend):
                 return made
         return batch.taken(name, first, count)
 
-    def _draw(self, batch: DeviceBatch, draws, seed: int, start: int) -> None:
+    @staticmethod
+    def _draw(session, seed: int, start: int, batch: DeviceBatch) -> None:
         """Random numbers into the batch's inputs."""
-        session = self._draw_session(draws)
         binding = session.io_binding()
         for name, number in (("seed", seed), ("start", start), ("count", batch.rows)):
             binding.bind_cpu_input(name, np.array(number, np.uint64))

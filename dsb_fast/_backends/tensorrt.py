@@ -71,7 +71,6 @@ class TensorRtBackend(CudaBackend):
 
     def _start(self) -> None:
         """Open the session, which builds the engine or finds it in the cache; once more without what it found."""
-        os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")  # the provider has no option for it: float32 is float32
         self._inputs, self._batch = _shapes(self._graph)
         self._folder = engine_folder(self._graph, self._precision, self._batch, self._number)
         os.makedirs(self._folder, exist_ok=True)

@@ -149,6 +149,7 @@ def install(monkeypatch, rows: int = 4, library: bool = True, driver=_no_driver,
     ``driver`` makes what copies to pinned memory are asked of.
     """
     runtime = Runtime(**settings)
+    monkeypatch.delenv("NVIDIA_TF32_OVERRIDE", raising=False)
     path = cuda_host.library() if library else ""
     for module in (cuda, tensorrt):
         monkeypatch.setattr(module, "missing", lambda device, auto: None)
@@ -158,5 +159,6 @@ def install(monkeypatch, rows: int = 4, library: bool = True, driver=_no_driver,
     monkeypatch.setattr(cuda, "has_cuda_library", lambda: library)
     monkeypatch.setattr(cuda, "cuda_library_path", lambda: path)
     monkeypatch.setattr(cuda, "Driver", driver)
-    monkeypatch.setattr(cuda, "_ROWS", rows)
+    for kind in ("_SIGNALS", "_IMAGES"):
+        monkeypatch.setattr(cuda, kind, (rows, getattr(cuda, kind)[1]))
     return runtime
