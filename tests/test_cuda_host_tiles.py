@@ -1,4 +1,4 @@
-"""The tiles of the GPU's convolutions, shared memory, barriers and matrix fragments included, run as threads on the host."""
+"""The tiles of the GPU's convolutions, with shared memory, barriers and matrix fragments, as threads on the host."""
 
 from __future__ import annotations
 
