@@ -168,6 +168,16 @@ def test_large_styles_stay_within_float16(module):
     _close(y, np.full((1, 3, 3, 3), 200.0 * 36 / 6), GPU_LAYER["float16"])
 
 
+def test_nothing_in_gives_the_rest(module):
+    """No input channels: zeros and what is added. No samples: nothing."""
+    how = (None, 1, 1, [1] * 4, None, True, True)
+    nothing, weight = np.zeros((2, 0, 4, 5), "f4"), np.zeros((3, 0, 3, 3), "f4")
+    y = module.modulated_conv2d(nothing, weight, np.zeros((2, 0), "f4"), *how, bias=np.arange(3, dtype="f4"))
+    assert (_numpy(y) == np.arange(3)[None, :, None, None]).all() and y.shape == (2, 3, 4, 5)
+    empty = module.modulated_conv2d(_random(0, 0, 2, 4, 5), _random(1, 3, 2, 3, 3), _random(2, 0, 2), *how)
+    assert empty.shape == (0, 3, 4, 5)
+
+
 # ---- DLPack
 
 
@@ -310,6 +320,12 @@ def test_the_stream_of_the_arrays_library_is_used(module, on_device, monkeypatch
     monkeypatch.setattr(_device, "_stream", lambda x: 77)
     ops.bias_act(torch.ones(3))
     assert seen == [("bias_act", 77)]
+
+
+def test_torch_compile_gets_torch_operators(on_device, monkeypatch):
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    monkeypatch.setattr(_device, "call", None)
+    assert (ops.bias_act(torch.tensor([-1.0, 2.0]), act="relu", gain=1) == torch.tensor([0.0, 2.0])).all()
 
 
 def test_filters_are_fetched_once_a_tensor(on_device, monkeypatch):

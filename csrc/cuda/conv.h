@@ -45,7 +45,7 @@ void pack_weights(const PackWeights<T>& pack, Stream stream);
 template <typename T>
 void square_weights(const WeightSquares<T>& squares, Stream stream);
 
-void prepare_styles(const PrepareStyles& styles, int64_t batch, Stream stream);
+void prepare_styles(const PrepareStyles& styles, Stream stream);
 
 void demodulate(const Demodulation& demodulation, int64_t batch, Stream stream);
 

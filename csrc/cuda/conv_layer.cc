@@ -76,7 +76,7 @@ const float* as_floats(const View& view, Parts* parts, Stream stream) {
 // The factors of the sum, [N, out]; *prepared becomes what x is multiplied by.
 template <typename T>
 const float* apply_styles(const ConvLayer& layer, Parts* parts, Stream stream, const float** prepared) {
-  if (!layer.styles) return nullptr;
+  if (!layer.styles || layer.x.shape.c == 0) return nullptr;  // no products, nothing to scale
   const int64_t n = layer.x.shape.n, in = layer.x.shape.c, out = layer.weight.shape.n;
   auto* styles = parts->take<float>(n * in);
   auto *divisors = parts->take<float>(n), *factors = parts->take<float>(n * out);
@@ -85,7 +85,7 @@ const float* apply_styles(const ConvLayer& layer, Parts* parts, Stream stream, c
   if (parts->counting()) return factors;
   if (layer.demodulate) square_weights(WeightSquares<T>{layer.weight, squares}, stream);
   const bool half = layer.x.array.type == Type::float16;
-  prepare_styles({layer.styles, layer.style_offset, half, styles, divisors}, n, stream);
+  prepare_styles({layer.styles, layer.style_offset, half, styles, divisors}, stream);
   demodulate({styles, divisors, squares, static_cast<int>(in), static_cast<int>(out), factors}, n, stream);
   return factors;
 }

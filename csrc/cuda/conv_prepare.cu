@@ -19,7 +19,9 @@ void gather(const View& from, bool channels_last, Stream stream, T* to) {
   for_each(from.shape.size(), Gather<T>{from, channels_last, to}, stream);
 }
 
-void prepare_styles(const PrepareStyles& styles, int64_t batch, Stream stream) { for_each(batch, styles, stream); }
+void prepare_styles(const PrepareStyles& styles, Stream stream) {
+  for_each(styles.styles.shape.size(), styles, stream);
+}
 
 void demodulate(const Demodulation& demodulation, int64_t batch, Stream stream) {
   for_each(batch * demodulation.out_channels, demodulation, stream);

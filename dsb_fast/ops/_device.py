@@ -41,6 +41,8 @@ def why_not(x, name: str, kernel: bool) -> str:
     """Why ``x``, on a CUDA device, can't be given to the CUDA kernels; '' if it can. ``kernel``: there is one."""
     if not kernel:
         return "the operator has no CUDA kernel"
+    if arguments.is_tensor(x) and sys.modules["torch"].compiler.is_compiling():
+        return "torch.compile takes torch's own operators"
     if module() is None:
         return "the CUDA kernels are not built (DSB_CUDA=1 builds them)"
     dtype = arguments.type_name(x)
