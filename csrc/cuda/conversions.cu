@@ -59,12 +59,24 @@ struct MicrovoltBody {
       load<V>(signal + from, v);
     } else {
       DSB_UNROLL
-      for (int e = 0; e < V; ++e) v[e] = to_float(signal[from + e * position_step]);
+      for (int e = 0; e < V; ++e) {
+        float one[1];
+        load<1>(signal + from + e * position_step, one);
+        v[e] = one[0];
+      }
     }
-    int16_t made[V];
-    DSB_UNROLL
-    for (int e = 0; e < V; ++e) made[e] = microvolt(v[e], scale, not_numbers);
-    copy_out<2 * V>(made, out + (static_cast<int64_t>(sample) * c + channel) * length + first);
+    int16_t* to = out + (static_cast<int64_t>(sample) * c + channel) * length + first;
+    if constexpr (V == 1) {
+      *to = microvolt(v[0], scale, not_numbers);
+    } else {
+      uint32_t words[V / 2];
+      DSB_UNROLL
+      for (int e = 0; e < V / 2; ++e) {
+        const uint32_t low = static_cast<uint16_t>(microvolt(v[2 * e], scale, not_numbers));
+        words[e] = low | static_cast<uint32_t>(microvolt(v[2 * e + 1], scale, not_numbers)) << 16;
+      }
+      put(words, to);
+    }
   }
 };
 
@@ -89,15 +101,24 @@ struct ImageBody {
         out[to + p * c + channel] = level(from + channel * channel_step + (first + p) * pixel_step);
   }
 
-  DSB_HD uint8_t level(int64_t at) const { return grey_level(to_float(image[at]), scale, offset, not_numbers); }
+  DSB_HD uint8_t level(int64_t at) const {
+    float v[1];
+    load<1>(image + at, v);
+    return grey_level(v[0], scale, offset, not_numbers);
+  }
 
   // Twelve bytes in three writes.
   DSB_HD void three(int64_t from, uint8_t* to) const {
-    uint8_t made[12];
     DSB_UNROLL
-    for (int e = 0; e < 12; ++e) made[e] = level(from + e % 3 * channel_step + e / 3 * pixel_step);
-    DSB_UNROLL
-    for (int word = 0; word < 3; ++word) copy_out<4>(made + 4 * word, to + 4 * word);
+    for (int w = 0; w < 3; ++w) {
+      uint32_t words[1] = {};
+      DSB_UNROLL
+      for (int e = 0; e < 4; ++e) {
+        const int byte = 4 * w + e;
+        words[0] |= static_cast<uint32_t>(level(from + byte % 3 * channel_step + byte / 3 * pixel_step)) << 8 * e;
+      }
+      put(words, to + 4 * w);
+    }
   }
 };
 
