@@ -39,6 +39,11 @@ class _Repeating:
     def make(self, seed, first, count, options):
         return self._samples(first, count)
 
+    @staticmethod
+    def share(count, threads):
+        """As a generator's."""
+        return max(1, -(-count // threads))
+
 
 @dataclass
 class _Bulk:
