@@ -1,4 +1,4 @@
-"""Plots from results, as SVG: what each way to run a network makes a second, and the kernels under the machine's roofs."""
+"""Plots from results, as SVG: what each way to run a network makes a second, the kernels under the machine's roofs."""
 
 from __future__ import annotations
 
