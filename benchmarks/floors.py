@@ -1,8 +1,8 @@
 """What a layer cannot do without, as dsb_fast computes it: multiply-adds, and bytes that cross the memory bus.
 
 ``products`` are those between the transforms (docs/kernels.md, docs/image-kernels.md), an add each. Transforms,
-epilogues and exponentials are not counted: a floor is one of the algorithm that was chosen, and no layer reaches it. ``bytes``:
-inputs and weights read once, results written once.
+epilogues and exponentials are not counted: a floor is one of the algorithm that was chosen, and no layer reaches it.
+``bytes``: inputs and weights read once, results written once.
 """
 
 from __future__ import annotations
