@@ -142,8 +142,8 @@ Work attention() {
   const size_t width = 4 * 64 * 32;
   const Values q = draw(width), k = draw(width), v = draw(width), out = draw(width), bias = draw(32);
   const auto layer = std::make_shared<dsb::Attention>(
-      dsb::AttentionSpec{32, 4, 64, 64, 32}, dsb::AttentionWeights{q.data(), nullptr, k.data(), v.data(), nullptr,
-                                                                   out.data(), bias.data()});
+      dsb::AttentionSpec{32, 4, 64, 64, 32},
+      dsb::AttentionWeights{q.data(), nullptr, k.data(), v.data(), nullptr, out.data(), bias.data()});
   return [=, x = draw(32 * 256), y = Values(32 * 256)]() mutable {
     layer->run(x.data(), x.data(), x.data(), {1, 32, 16, 16}, 1, y.data());
   };
@@ -151,8 +151,8 @@ Work attention() {
 
 Work feed_forward() {
   const Values w1 = draw(64 * 32), w2 = draw(64 * 32);
-  const auto layer = std::make_shared<dsb::FeedForward>(dsb::FeedForwardSpec{32, 64, 32}, w1.data(), nullptr, w2.data(),
-                                                        nullptr);
+  const auto layer =
+      std::make_shared<dsb::FeedForward>(dsb::FeedForwardSpec{32, 64, 32}, w1.data(), nullptr, w2.data(), nullptr);
   return [=, x = draw(32 * 256), y = Values(32 * 256)]() mutable {
     layer->run(x.data(), x.data(), {1, 32, 16, 16}, 1, y.data());
   };
