@@ -91,7 +91,8 @@ def run_small_images(before: str, *words, cwd) -> subprocess.CompletedProcess:
     code = f"""
 import sys
 sys.path.insert(0, {str(ROOT / "benchmarks")!r})
-import gi_model, run
+import cases.gi_network, gi_model, run
+cases.gi_network.COMPILE = False
 gi_model.OPTIONS += "--image-size 32 --capacity 4 --latent-dim 24 --style-depth 2".split()
 {before}
 sys.exit(run.main({[str(word) for word in words]!r}))
