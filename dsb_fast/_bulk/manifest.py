@@ -214,6 +214,10 @@ class Dataset:
         self.system.sync_file(self._journal)
         self.records[record["first"]] = record
 
+    def remove_temporaries(self) -> None:
+        """Remove what other processes that worked on the folder, and have ended, left half done."""
+        self._remove_temporaries()
+
     def finish(self) -> None:
         """Write the format's index, then fold the journal into the manifest."""
         for name, pieces in index_files(self.format, self.recipe):

@@ -67,7 +67,7 @@ def print_stats(stats) -> None:
     """Where a run's time went, on standard output."""
     from .._backends.base import cores
 
-    sys.stdout.write(stats.table(cores()))
+    sys.stdout.write(stats.table(stats.cores or cores()))
 
 
 def progress_bar(quiet: bool, unit: str) -> Callable[[int, int], None] | None:

@@ -69,6 +69,14 @@ def add_arguments(parser) -> None:
     parser.add_argument(
         "--workers", type=int, metavar="W", help="processes (default 1, with a thread a core); changes no byte"
     )
+    parser.add_argument(
+        "--engine", default="local", metavar="E", help="local (default) or ray, a Ray cluster; changes no byte"
+    )
+    parser.add_argument(
+        "--ray-address",
+        metavar="A",
+        help="of the cluster: auto, HOST:PORT or ray://HOST:PORT (default RAY_ADDRESS, else one started here)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace a dataset that is there; foreign files stay")
     parser.add_argument(
         "--extend", action="store_true", help="make a dataset longer that is there, to COUNT samples of the same recipe"
@@ -144,6 +152,7 @@ def run(args) -> int:
         generator, args.output, recipe, chosen, format_,
         batch_size=args.batch_size, workers=args.workers, overwrite=args.overwrite, extend=args.extend,
         progress=progress_bar(args.quiet, "image" if format_.context.kind == "image" else "ECG"), stats=stats,
+        engine=args.engine, ray_address=args.ray_address,
     )  # fmt: skip
     if args.stats and written:
         print_stats(stats)
