@@ -46,13 +46,16 @@ def run_on_ray(
     """
     if generator.opened_with is None:
         raise InputError("engine: only what dsb_fast.load has opened can be opened on another machine; use local")
+    if dataset.url and dataset.url.startswith("memory:"):
+        raise InputError(f"engine: {dataset.url} is in the memory of one process; use local")
     on_gpu = generator.backend.device in ("cuda", "tensorrt")
     threads = threads or (generator.backend.parallel if on_gpu else 1)
     needs = {"num_cpus": 1, "num_gpus": 1} if on_gpu else {"num_cpus": threads}
     with HeldInterrupts() as interrupts, connected(address, max(cores(), needs["num_cpus"])) as ray:
         interrupts.check()
         job = {
-            "fence": new_fence(dataset.folder, dataset.system),
+            "url": dataset.url,
+            "fence": None if dataset.url else new_fence(dataset.folder, dataset.system),
             "recipe": dataset.recipe,
             "engine_version": __version__,
             # Ray shows a task the GPUs that are for it alone; "auto" could take another device on another machine.
@@ -68,7 +71,8 @@ def run_on_ray(
         for stage in STAGES:
             stats.threads[stage] = crew.most * (threads if stage in ("generate", "encode") else 1)
         stats.cores = crew.most * needs["num_cpus"]
-    dataset.remove_temporaries()  # the fence, and what lost processes left
+    if dataset.url is None:
+        dataset.remove_temporaries()  # the fence, and what lost processes left
 
 
 class _Crew:
@@ -94,7 +98,7 @@ class _Crew:
             for reference in done:
                 result = self._result(reference)
                 for record in result["records"]:
-                    dataset.note(record)
+                    dataset.accept(record)
                     made(record["count"])
                 left -= len(result["records"])
                 stats.merge({**result["stats"], "threads": {}})

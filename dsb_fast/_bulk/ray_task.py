@@ -1,4 +1,4 @@
-"""What a node of a Ray cluster does: a run of shards, published in the folder that all nodes share."""
+"""What a node of a Ray cluster does: a run of shards, published in a store or a folder that all nodes share."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -16,7 +16,7 @@ from .manifest_file import describe_difference
 from .pipeline import Pipeline
 from .plan import Shard
 from .ray_weights import digest_of, unpacked
-from .shard_files import TEMPORARY
+from .shard_files import TEMPORARY, Folder
 from .stats import Stats
 from .system import System
 from .worker import _one_line
@@ -65,15 +65,11 @@ class _NodeSystem(System):
 
 
 class _NodeFolder:
-    """The shared folder as a task has it; records are kept for the driver, which has the journal."""
+    """The shared folder as a task has it; the driver has the journal."""
 
-    def __init__(self, fence: str, folder_fd: int):
+    def __init__(self, fence: str, folder_fd: int, note: Callable[[dict], None]):
         self.folder, self.folder_fd, self.system = os.path.dirname(fence), folder_fd, _NodeSystem(fence)
-        self.records: list[dict] = []
-
-    def note(self, record: dict) -> None:
-        """A shard has been published."""
-        self.records.append(record)
+        self.note = note
 
 
 def make_shards(job: dict, weights: dict | None, shards: list[tuple[int, int]]) -> dict:
@@ -86,7 +82,8 @@ def make_shards(job: dict, weights: dict | None, shards: list[tuple[int, int]]) 
         generator, format_ = _open(job, weights)
         stats = Stats()
         begin = time.perf_counter()
-        with _folder(job["fence"]) as folder:
+        records: list[dict] = []
+        with _folder(job, records.append) as folder:
             options = generator.model.options(**job["recipe"]["options"])
             Pipeline(
                 partial(generator.make, job["recipe"]["seed"], options=options),
@@ -97,13 +94,21 @@ def make_shards(job: dict, weights: dict | None, shards: list[tuple[int, int]]) 
                 lambda count: None,
                 stats,
             ).run(Shard(*shard) for shard in shards)
-        return {"records": folder.records, "stats": stats.as_dict(), "seconds": time.perf_counter() - begin}
+        return {"records": records, "stats": stats.as_dict(), "seconds": time.perf_counter() - begin}
     except (DsbError, OSError, MemoryError) as error:
         return {"failed": f"node {platform.node()}: {_one_line(error)}"}
 
 
 @contextmanager
-def _folder(fence: str) -> Iterator[_NodeFolder]:
+def _folder(job: dict, note: Callable[[dict], None]) -> Iterator[Folder]:
+    """Where shards go; ``note`` takes their records."""
+    if job["url"] is not None:
+        from .store_folder import StoreFolder
+
+        with StoreFolder(job["url"], job["recipe"], note) as folder:
+            yield folder
+        return
+    fence = job["fence"]
     end = time.monotonic() + _FENCE_WAIT_S
     while not os.path.exists(fence):
         if time.monotonic() > end:
@@ -113,7 +118,7 @@ def _folder(fence: str) -> Iterator[_NodeFolder]:
         time.sleep(0.2)
     fd = os.open(os.path.dirname(fence), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield _NodeFolder(fence, fd)
+        yield _NodeFolder(fence, fd, note)
     finally:
         os.close(fd)
 

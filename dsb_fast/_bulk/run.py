@@ -12,6 +12,7 @@ from . import writers
 from .manifest import Dataset
 from .manifest_file import MAX_SHARDS
 from .pipeline import Pipeline
+from .places import open_dataset, resolve
 from .plan import Plan
 from .recipe import make_recipe
 from .stats import Stats
@@ -42,19 +43,20 @@ def generate_dataset(
 ) -> bool:
     """Make the dataset, or what is missing of it. False if it was finished already and nothing was written.
 
-    ``workers`` above 1: so many processes, each with its share of the cores; ``threads`` that make samples in a process
-    (default: what the backend has a use for); ``extend``: a dataset of the same recipe with fewer samples is made
-    longer; ``progress(done, of)`` is called after every batch; ``stats`` takes where the time went; ``engine`` "ray":
-    as tasks on a Ray cluster, that of ``ray_address``, of ``RAY_ADDRESS``, or one started here. Raises
-    DatasetError if the folder can't be used, InputError if there are too many shards, GenerationError if the work
-    fails; finished shards stay and the same call goes on with the rest.
+    ``folder`` may be a URL of a store, where ``system`` has no part; ``workers`` above 1: so many processes, each with
+    its share of the cores; ``threads`` that make samples in a process (default: what the backend has a use for);
+    ``extend``: a dataset of the same recipe with fewer samples is made longer; ``progress(done, of)`` is called after
+    every batch; ``stats`` takes where the time went; ``engine`` "ray": as tasks on a Ray cluster, that of
+    ``ray_address``, of ``RAY_ADDRESS``, or one started here. Raises DatasetError if the folder can't be used,
+    InputError if there are too many shards, GenerationError if the work fails; finished shards stay and the same call
+    goes on with the rest.
     """
     _check_engine(engine, ray_address)
     _check_shards(recipe)
-    stats = stats or Stats()
+    stats, folder = stats or Stats(), resolve(folder)
     begin = time.perf_counter()
     try:
-        with Dataset(folder, recipe, format_, overwrite, extend, system) as dataset:
+        with open_dataset(folder, recipe, format_, overwrite, extend, system) as dataset:
             if dataset.complete:
                 return False
             made = _Progress(progress, dataset).add
@@ -110,9 +112,15 @@ def run_here(generator: Generator, dataset: Dataset, options, batch_size, thread
 
 
 def write_recipe(folder: str, recipe: dict, format_: writers.Format, overwrite: bool = False) -> None:
-    """A folder with ``dataset.json`` alone, from which the dataset can be made. Raises DatasetError."""
-    with Dataset(folder, recipe, format_, overwrite) as dataset:
-        dataset.leave_recipe()
+    """A folder with ``dataset.json`` alone, from which the dataset can be made.
+
+    Raises DatasetError if the folder can't be used, GenerationError if it can't be written.
+    """
+    try:
+        with open_dataset(resolve(folder), recipe, format_, overwrite) as dataset:
+            dataset.leave_recipe()
+    except OSError as error:
+        raise GenerationError(f"{error.filename or folder}: {error.strerror or error}") from error
 
 
 class _Progress:

@@ -13,6 +13,7 @@ from functools import partial
 
 from .._errors import DsbError, GenerationError
 from .plan import Shard
+from .shard_files import Folder
 from .stats import Stats
 from .system import System
 
@@ -69,6 +70,15 @@ class SharedFolder:
         self._parent.send(published=record)
 
 
+def _folder(task: dict, parent: Parent) -> Folder:
+    """Where shards go. In a store this process does all; its spool is in that of the parent, which clears it."""
+    if task["url"] is None:
+        return SharedFolder(task["folder"], task["folder_fd"], parent)
+    from .store_folder import StoreFolder
+
+    return StoreFolder(task["url"], task["recipe"], lambda record: parent.send(published=record), task["folder"])
+
+
 def main() -> None:
     """Work until the parent has no more shards. The socket is standard input."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent decides
@@ -104,7 +114,7 @@ def _work(parent: Parent, task: dict) -> None:
     Pipeline(
         partial(generator.make, recipe["seed"], options=options),
         format_,
-        SharedFolder(task["folder"], task["folder_fd"], parent),
+        _folder(task, parent),
         task["batch_size"] or min(generator.batch_size, recipe["shard_size"]),
         task["threads"],
         lambda count: parent.send(made=count),
