@@ -188,12 +188,13 @@ def _place(parts: list[_Part], dataset: Dataset, link: bool, progress) -> int:
                 files = PlacedFiles(dataset, shard, dataset.format, interrupts.check)
                 try:
                     interrupts.check()
-                    with fetched(part.folder, dataset.format.file_names(shard)) as here:
-                        files.place(here, record, link and here == part.folder, part.folder)
+                    names = dataset.format.file_names(shard)
+                    with fetched(part.folder, names) as here:
+                        files.place(here, record, link, part.folder)
                 except BaseException:
                     files.discard()
                     raise
-                copied += files.copied
+                copied += bool(names) and (files.copied or is_url(part.folder) or dataset.url is not None)
                 done += shard.count
                 if progress:
                     progress(done, dataset.plan.count)

@@ -42,18 +42,18 @@ class Store:
     def _persist(self, name: str, call: Callable[[], object], nbytes: int = 0, late_harms: bool = False):
         return persist(self.url_of(name) if name else self.url, call, self._patience, nbytes, late_harms)
 
-    def sizes(self) -> dict[str, int]:
-        """Bytes of every object there is, by name."""
+    def sizes(self, inside: str = "") -> dict[str, int]:
+        """Bytes of every object there is, or of those in the folder ``inside``, by name."""
 
         def find() -> dict:
             self._fs.invalidate_cache()
             try:
-                return self._fs.find(self._root, detail=True)
+                return self._fs.find(self._key(inside).rstrip("/"), detail=True)
             except FileNotFoundError:
                 return {}
 
         begin = len(self._root) + 1
-        found = ((path[begin:], info.get("size")) for path, info in self._persist("", find).items())
+        found = ((path[begin:], info.get("size")) for path, info in self._persist(inside, find).items())
         return {name: size for name, size in found if name and not name.endswith("/")}
 
     def names(self) -> list[str]:

@@ -119,14 +119,11 @@ class StoreDataset(StoreFolder):
             self.store.remove([MANIFEST])
 
     def _remove_journal(self) -> None:
-        self.store.remove(self._journal_objects())
-
-    def _journal_objects(self) -> list[str]:
-        return [name for name in self.store.sizes() if name.startswith(JOURNAL + "/")]
+        self.store.remove(self.store.sizes(JOURNAL))
 
     def _journals(self) -> list[bytes]:
         """What the journal's objects say."""
-        names = [name for name in self._sizes if name.startswith(JOURNAL + "/")]
+        names = [name for name, size in self._sizes.items() if name.startswith(JOURNAL + "/") and size <= MAX_MANIFEST]
         return [data for data in self.store.each(self.store.read, names) if data is not None]
 
     def _open_journal(self) -> None:

@@ -16,7 +16,7 @@ from .store import Store
 
 def journal_object(name: str) -> str:
     """The name of a journal's object: objects can't be appended to, so a store's journal is one for every shard."""
-    return f"{JOURNAL}/{name}.json"
+    return f"{JOURNAL}/{name}.jsonl"
 
 
 class StoreFolder:
