@@ -57,8 +57,17 @@ class Store:
         return {name: size for name, size in found if name and not name.endswith("/")}
 
     def names(self) -> list[str]:
-        """What is directly below the URL: objects, and folders with objects in them."""
-        return sorted({name.split("/")[0] for name in self.sizes()})
+        """What is directly below the URL: objects and folders; some stores have folders with nothing in them."""
+
+        def listed() -> list:
+            self._fs.invalidate_cache()
+            try:
+                return self._fs.ls(self._root, detail=False)
+            except FileNotFoundError:
+                return []
+
+        begin = len(self._root) + 1
+        return sorted({path[begin:].split("/")[0] for path in self._persist("", listed)} - {""})
 
     def size(self, name: str) -> int | None:
         """Bytes of an object; None if there is none."""

@@ -11,8 +11,6 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from .recorded_system import Killed
 
-CALLS = ("find", "info", "get_file", "put_file", "open", "rm_file")
-
 
 class Throttled(Exception):
     """What a client library raises that knows nothing of OSError."""
@@ -94,6 +92,10 @@ class FaultyFileSystem(MemoryFileSystem):
     def find(self, path, **kwargs):
         """As in memory."""
         return self._faulty("find", path, lambda: super(FaultyFileSystem, self).find(path, **kwargs))
+
+    def ls(self, path, detail=True, **kwargs):
+        """As in memory."""
+        return self._faulty("ls", path, lambda: super(FaultyFileSystem, self).ls(path, detail, **kwargs))
 
     def info(self, path, **kwargs):
         """As in memory."""
