@@ -190,3 +190,19 @@ def test_extending_under_faults():
         else:
             break
     assert k > 20
+
+
+def test_shards_are_uploaded_side_by_side(local):
+    """Two uploads each wait until the other has begun."""
+    first = {f"/bucket/dataset/00000000{k}.npy" for k in (0, 2)}
+    meet = Faults(lambda _, name, key: "meet" if name == "put_file" and key in first else None)
+    make(URL, faults=meet)
+    assert objects(URL) == local["npy"] and len([key for _, key in meet.log if key in first]) >= 2
+
+
+def test_an_upload_that_failed_ends_a_long_run_early():
+    """What is given up is noticed while shards are made, not when all are."""
+    lost = Faults(lambda _, name, key: "denied" if name == "put_file" and key.endswith("000.npy") else None)
+    with pytest.raises(dsb_fast.GenerationError, match="Access Denied"):
+        make(URL, count=200, faults=lost)
+    assert len(objects(URL)) < 60  # of a hundred shards

@@ -21,7 +21,7 @@ from references.signal_generator import SignalGenerator
 from references.trees import tree
 
 import dsb_fast
-from dsb_fast._bulk import part, places, read, regenerate, run, spool, verify, writers
+from dsb_fast._bulk import part, places, read, regenerate, run, spool, store_folder, verify, writers
 from dsb_fast._bulk import store as store_module
 from dsb_fast._bulk.merge import merge
 from dsb_fast._bulk.store import Store
@@ -70,7 +70,8 @@ def test_every_format_has_the_bytes_of_a_local_run(tmp_path, kind, name):
     assert not make(URL, name, kind=kind)
 
 
-def test_the_manifest_comes_last_and_a_record_after_its_shard():
+def test_the_manifest_comes_last_and_a_record_after_its_shard(monkeypatch):
+    monkeypatch.setattr(store_folder, "_SHARDS_AT_ONCE", 1)
     names = [os.path.relpath(key, "/bucket/some/dataset") for _, key in writes(lambda: make(URL))]
     assert names[:9] == [
         "dataset.journal/recipe.jsonl", "dataset.json",

@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO
 
@@ -160,14 +160,14 @@ class Store:
 
         self.each(remove_one, names)
 
-    def each(self, call: Callable[[str], object], names: Iterable[str]) -> Iterator:
+    def each(self, call: Callable[[str], object], names: Iterable[str]) -> list:
         """``call(name)`` for all ``names``, several at once; what they return, in order."""
         names = list(names)
         if len(names) < 2:
-            return iter([call(name) for name in names])
+            return [call(name) for name in names]
         pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="dsb_fast_store")
         try:
-            return iter([answer.result() for answer in [pool.submit(call, name) for name in names]])
+            return [answer.result() for answer in [pool.submit(call, name) for name in names]]
         finally:
             pool.shutdown(cancel_futures=True)  # one has failed: those that wait would too
 

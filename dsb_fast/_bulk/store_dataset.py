@@ -58,6 +58,7 @@ class StoreDataset(StoreFolder):
 
     def missing(self) -> Iterator[Shard]:
         """Shards that are not there yet, in order."""
+        self.settle()
         return (shard for shard in self.plan if shard.first not in self.records)
 
     @property
@@ -176,6 +177,7 @@ class StoreDataset(StoreFolder):
 
     def finish(self) -> None:
         """Write the format's index, then fold the journal into the manifest."""
+        self.settle()
         for name, pieces in index_files(self.format, self.recipe):
             self.store.put(name, b"".join(pieces))
         self._put_manifest(True)

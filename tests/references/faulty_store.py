@@ -50,6 +50,7 @@ class FaultyFileSystem(MemoryFileSystem):
     cachable = False
     faults = Faults()
     hung = threading.Event()  # when set, what hangs ends
+    meeting = threading.Barrier(2)  # where a call that is to "meet" waits for another
     _inside = threading.local()
 
     @classmethod
@@ -71,6 +72,8 @@ class FaultyFileSystem(MemoryFileSystem):
         if fault == "hang":
             self.hung.wait(60)
             raise ConnectionError("hung up")
+        if fault == "meet":
+            self.meeting.wait(30)
         if fault == "before":
             raise OSError("Connection reset by peer")
         if fault == "throttled":
