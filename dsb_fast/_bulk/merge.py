@@ -12,9 +12,10 @@ from .interrupts import HeldInterrupts
 from .manifest import Dataset, retire
 from .manifest_file import JOURNAL, MAX_SHARDS, describe_difference, read_manifest
 from .placed_files import PlacedFiles
-from .places import fetched, is_url, names_in, open_dataset, resolve
+from .places import fetched, is_url, left_in, open_dataset, resolve
 from .plan import SHARD_RANGE, Plan
 from .read import open_format
+from .shard_files import TEMPORARY
 from .system import System
 
 _NOT_RECIPE = (SHARD_RANGE, "synthetic", "engine_version", "complete", "shards")
@@ -136,7 +137,7 @@ def _read(path: str, may_be_gone: bool) -> dict | None:
     if manifest is None and not may_be_gone:
         raise DatasetError(f"{path}: no dataset.json; give folders that dsb-fast generate wrote")
     if manifest is not None and not manifest.get("complete") and not may_be_gone:
-        if JOURNAL in names_in(path):
+        if JOURNAL in left_in(path, TEMPORARY, JOURNAL):
             raise DatasetError(f"{path}: unfinished; run the command that made this part again to finish it")
         raise DatasetError(f"{path}: a recipe without samples; dsb-fast regenerate makes them")
     return manifest
@@ -188,12 +189,13 @@ def _place(parts: list[_Part], dataset: Dataset, link: bool, progress) -> int:
                 files = PlacedFiles(dataset, shard, dataset.format, interrupts.check)
                 try:
                     interrupts.check()
-                    with fetched(part.folder, dataset.format.file_names(shard)) as here:
-                        files.place(here, record, link and here == part.folder, part.folder)
+                    names = dataset.format.file_names(shard)
+                    with fetched(part.folder, names) as here:
+                        files.place(here, record, link, part.folder)
                 except BaseException:
                     files.discard()
                     raise
-                copied += files.copied
+                copied += bool(names) and (files.copied or is_url(part.folder) or dataset.url is not None)
                 done += shard.count
                 if progress:
                     progress(done, dataset.plan.count)

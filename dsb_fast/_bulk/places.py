@@ -55,13 +55,13 @@ def fetched(place: str, names: list[str], most: int | None = None) -> Iterator[s
         yield here
 
 
-def names_in(place: str) -> list[str]:
-    """What is directly in a folder or below a URL."""
+def left_in(place: str, temporary: str, journal: str) -> list[str]:
+    """What of unfinished work is in a folder or below a URL: names that begin with ``temporary``, and ``journal``."""
     if not is_url(place):
-        return os.listdir(place)
+        return sorted(name for name in os.listdir(place) if name.startswith(temporary) or name == journal)
     from .store import Store
 
-    return Store(place).names()
+    return [journal] if Store(place).sizes(journal) else []
 
 
 def open_dataset(place: str, recipe: dict, format_, overwrite: bool = False, extend: bool = False, system=None):

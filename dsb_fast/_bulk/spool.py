@@ -11,7 +11,7 @@ import time
 
 from .system import System
 
-_PREFIX = "dsb-fast-spool-"
+SPOOL = "dsb-fast-spool-"
 _YOUNG_S = 60.0  # between its making and its locking a folder looks abandoned
 
 
@@ -40,7 +40,7 @@ class Spool:
     def __init__(self, inside: str | None = None):
         if inside is None:
             _remove_abandoned()
-        self.folder = tempfile.mkdtemp(prefix=_PREFIX, dir=inside)
+        self.folder = tempfile.mkdtemp(prefix=SPOOL, dir=inside)
         self.folder_fd = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         with contextlib.suppress(OSError):
             fcntl.flock(self.folder_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -58,7 +58,7 @@ def _remove_abandoned() -> None:
     folder = tempfile.gettempdir()
     for name in os.listdir(folder):
         path = os.path.join(folder, name)
-        if not name.startswith(_PREFIX):
+        if not name.startswith(SPOOL):
             continue
         with contextlib.suppress(OSError):
             found = os.lstat(path)

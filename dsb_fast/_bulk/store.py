@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO
 
@@ -42,23 +42,32 @@ class Store:
     def _persist(self, name: str, call: Callable[[], object], nbytes: int = 0, late_harms: bool = False):
         return persist(self.url_of(name) if name else self.url, call, self._patience, nbytes, late_harms)
 
-    def sizes(self) -> dict[str, int]:
-        """Bytes of every object there is, by name."""
+    def sizes(self, inside: str = "") -> dict[str, int]:
+        """Bytes of every object there is, or of those in the folder ``inside``, by name."""
 
         def find() -> dict:
             self._fs.invalidate_cache()
             try:
-                return self._fs.find(self._root, detail=True)
+                return self._fs.find(self._key(inside).rstrip("/"), detail=True)
             except FileNotFoundError:
                 return {}
 
         begin = len(self._root) + 1
-        found = ((path[begin:], info.get("size")) for path, info in self._persist("", find).items())
+        found = ((path[begin:], info.get("size")) for path, info in self._persist(inside, find).items())
         return {name: size for name, size in found if name and not name.endswith("/")}
 
     def names(self) -> list[str]:
-        """What is directly below the URL: objects, and folders with objects in them."""
-        return sorted({name.split("/")[0] for name in self.sizes()})
+        """What is directly below the URL: objects and folders; some stores have folders with nothing in them."""
+
+        def listed() -> list:
+            self._fs.invalidate_cache()
+            try:
+                return self._fs.ls(self._root, detail=False)
+            except FileNotFoundError:
+                return []
+
+        begin = len(self._root) + 1
+        return sorted({path[begin:].split("/")[0] for path in self._persist("", listed)} - {""})
 
     def size(self, name: str) -> int | None:
         """Bytes of an object; None if there is none."""
@@ -151,14 +160,14 @@ class Store:
 
         self.each(remove_one, names)
 
-    def each(self, call: Callable[[str], object], names: Iterable[str]) -> Iterator:
+    def each(self, call: Callable[[str], object], names: Iterable[str]) -> list:
         """``call(name)`` for all ``names``, several at once; what they return, in order."""
         names = list(names)
         if len(names) < 2:
-            return iter([call(name) for name in names])
+            return [call(name) for name in names]
         pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="dsb_fast_store")
         try:
-            return iter([answer.result() for answer in [pool.submit(call, name) for name in names]])
+            return [answer.result() for answer in [pool.submit(call, name) for name in names]]
         finally:
             pool.shutdown(cancel_futures=True)  # one has failed: those that wait would too
 

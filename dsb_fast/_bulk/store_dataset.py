@@ -8,6 +8,7 @@ objects go. docs/stores.md has the reasons.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 
 from .._errors import DatasetError
 from .journal import is_journal_of, journal_bytes, journal_records
@@ -39,9 +40,8 @@ class StoreDataset(StoreFolder):
         self.records: dict[int, dict] = {}  # by first sample
         self.complete = False
         try:
-            self._sizes = self.store.sizes()
             self._adopt(overwrite, extend)
-            self._sizes = {}
+            self.__dict__.pop("_sizes", None)
         except BaseException:
             self.close()
             raise
@@ -58,6 +58,7 @@ class StoreDataset(StoreFolder):
 
     def missing(self) -> Iterator[Shard]:
         """Shards that are not there yet, in order."""
+        self.settle()
         return (shard for shard in self.plan if shard.first not in self.records)
 
     @property
@@ -68,6 +69,11 @@ class StoreDataset(StoreFolder):
     def accept(self, record: dict) -> None:
         """Take the record of a shard that is published, here or by another process."""
         self.records[record["first"]] = record
+
+    @cached_property
+    def _sizes(self) -> dict[str, int]:
+        """Bytes of what was there when this was opened, by name. Asked for only where a dataset is."""
+        return self.store.sizes()
 
     def _adopt(self, overwrite: bool, extend: bool) -> None:
         """Decide from what is there: begin, go on, make it longer, or refuse."""
@@ -96,7 +102,7 @@ class StoreDataset(StoreFolder):
     def _manifest(self) -> dict | None:
         """The manifest that is there. Raises DatasetError if it is damaged."""
         where = self.store.url_of(MANIFEST)
-        if self._sizes.get(MANIFEST, 0) > MAX_MANIFEST:
+        if (self.store.size(MANIFEST) or 0) > MAX_MANIFEST:
             raise DatasetError(f"{where}: too large to be a manifest")
         data = self.store.read(MANIFEST)
         return None if data is None else parse_manifest(where, data)
@@ -104,10 +110,10 @@ class StoreDataset(StoreFolder):
     def _refuse_foreign(self, damaged: DatasetError | None) -> None:
         if damaged:
             raise damaged
-        others = sorted(name for name in self._sizes if not name.startswith(JOURNAL + "/"))
+        others = set(self.store.names()) - {JOURNAL}
         if others:
             raise DatasetError(
-                f"{self.url}: not empty (it has {others[0]!r}) and no dataset of dsb_fast; "
+                f"{self.url}: not empty (it has {min(others)!r}) and no dataset of dsb_fast; "
                 "name another folder, or use --overwrite"
             )
 
@@ -119,14 +125,11 @@ class StoreDataset(StoreFolder):
             self.store.remove([MANIFEST])
 
     def _remove_journal(self) -> None:
-        self.store.remove(self._journal_objects())
-
-    def _journal_objects(self) -> list[str]:
-        return [name for name in self.store.sizes() if name.startswith(JOURNAL + "/")]
+        self.store.remove(self.store.sizes(JOURNAL))
 
     def _journals(self) -> list[bytes]:
         """What the journal's objects say."""
-        names = [name for name in self._sizes if name.startswith(JOURNAL + "/")]
+        names = [name for name, size in self.store.sizes(JOURNAL).items() if size <= MAX_MANIFEST]
         return [data for data in self.store.each(self.store.read, names) if data is not None]
 
     def _open_journal(self) -> None:
@@ -174,6 +177,7 @@ class StoreDataset(StoreFolder):
 
     def finish(self) -> None:
         """Write the format's index, then fold the journal into the manifest."""
+        self.settle()
         for name, pieces in index_files(self.format, self.recipe):
             self.store.put(name, b"".join(pieces))
         self._put_manifest(True)

@@ -13,7 +13,7 @@ from . import writers
 from .manifest import digest_of_files, index_is_whole
 from .manifest_file import JOURNAL, read_manifest
 from .part import part_in_words
-from .places import fetched, names_in, resolve
+from .places import fetched, left_in, resolve
 from .plan import SHARD_RANGE, Plan, Shard
 from .read import file_of, index_files, open_files, open_format, stored_sample
 from .recipe import load_again, same_footing
@@ -34,7 +34,7 @@ def verify_dataset(
     if manifest is None:
         raise DatasetError(f"{folder}: no dataset.json; give the folder that dsb-fast generate wrote")
     if not manifest.get("complete"):
-        if JOURNAL not in names_in(folder):
+        if JOURNAL not in left_in(folder, TEMPORARY, JOURNAL):
             raise VerificationError(f"{folder}: a recipe without samples; dsb-fast regenerate makes them")
         raise VerificationError(f"{folder}: unfinished; run the same generate command again to finish it")
     format_ = open_format(folder, manifest)
@@ -51,7 +51,7 @@ def verify_dataset(
     with fetched(folder, names) as here:
         if not index_is_whole(here, format_, manifest):
             wrong.append(f"the index {', '.join(names)} is not that of the dataset")
-    left = sorted(n for n in names_in(folder) if n.startswith(TEMPORARY) or n == JOURNAL)
+    left = left_in(folder, TEMPORARY, JOURNAL)
     if left:
         wrong.append(f"unfinished work is left over: {left[0]}")
     if wrong:

@@ -10,12 +10,15 @@ import socket
 import threading
 from collections.abc import Iterator
 from functools import partial
+from typing import TYPE_CHECKING
 
 from .._errors import DsbError, GenerationError
 from .plan import Shard
-from .shard_files import Folder
 from .stats import Stats
 from .system import System
+
+if TYPE_CHECKING:
+    from .store_folder import StoreFolder
 
 
 class Parent:
@@ -69,8 +72,11 @@ class SharedFolder:
         """Tell the parent, which has the journal."""
         self._parent.send(published=record)
 
+    def settle(self) -> None:
+        """Nothing: what was noted is on the disk."""
 
-def _folder(task: dict, parent: Parent) -> Folder:
+
+def _folder(task: dict, parent: Parent) -> SharedFolder | StoreFolder:
     """Where shards go. In a store this process does all; its spool is in that of the parent, which clears it."""
     if task["url"] is None:
         return SharedFolder(task["folder"], task["folder_fd"], parent)
@@ -111,14 +117,16 @@ def _work(parent: Parent, task: dict) -> None:
     options = generator.model.options(**recipe["options"])
     format_ = writers.find(recipe["format"])(writers.FormatContext.of(recipe))
     stats = Stats()
+    folder = _folder(task, parent)
     Pipeline(
         partial(generator.make, recipe["seed"], options=options),
         format_,
-        _folder(task, parent),
+        folder,
         task["batch_size"] or min(generator.batch_size, recipe["shard_size"]),
         task["threads"],
         lambda count: parent.send(made=count),
         stats,
     ).run(parent.shards())
+    folder.settle()
     parent.send(stats=stats.as_dict())
     os._exit(0)  # nothing is left to do, and nobody waits for an interpreter to be taken down

@@ -17,7 +17,7 @@ def add_arguments(parser) -> None:
 
     add_model_arguments(parser)
     parser.add_argument("-n", "--count", type=int, required=True, help="how many samples")
-    parser.add_argument("-o", "--output", required=True, metavar="DIR")
+    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="a folder, or a URL such as s3://bucket/d")
     parser.add_argument("--seed", type=int, default=0, help="0 to 2^64-1 (default 0)")
     parser.add_argument("--start", type=int, default=0, help="number of the first sample (default 0)")
     parser.add_argument(

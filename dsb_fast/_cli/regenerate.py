@@ -8,7 +8,7 @@ import sys
 def add_arguments(parser) -> None:
     """Options of the subcommand."""
     parser.add_argument("manifest", metavar="MANIFEST", help="a dataset.json, or the folder that has it")
-    parser.add_argument("-o", "--output", required=True, metavar="DIR")
+    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="a folder, or a URL")
     parser.add_argument("--checkpoint", metavar="FILE", help="the weights, if they are in no registered model")
     parser.add_argument("--device", metavar="D", help="default: the kind of device that the manifest names")
     parser.add_argument("--batch-size", type=int, metavar="B", help="samples a call of the network; changes no byte")
