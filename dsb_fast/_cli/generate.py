@@ -13,7 +13,7 @@ _OPTIONS = ("leads", "truncation", "truncation_cutoff", "label", "noise", "mixin
 
 def add_arguments(parser) -> None:
     """Options of the subcommand."""
-    from .common import add_model_arguments, label
+    from .common import add_engine_arguments, add_model_arguments, label
 
     add_model_arguments(parser)
     parser.add_argument("-n", "--count", type=int, required=True, help="how many samples")
@@ -69,14 +69,7 @@ def add_arguments(parser) -> None:
     parser.add_argument(
         "--workers", type=int, metavar="W", help="processes (default 1, with a thread a core); changes no byte"
     )
-    parser.add_argument(
-        "--engine", default="local", metavar="E", help="local (default) or ray, a Ray cluster; changes no byte"
-    )
-    parser.add_argument(
-        "--ray-address",
-        metavar="A",
-        help="of the cluster: auto, HOST:PORT or ray://HOST:PORT (default RAY_ADDRESS, else one started here)",
-    )
+    add_engine_arguments(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace a dataset that is there; foreign files stay")
     parser.add_argument(
         "--extend", action="store_true", help="make a dataset longer that is there, to COUNT samples of the same recipe"
