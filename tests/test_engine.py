@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
+from types import SimpleNamespace
 
 import pytest
 from references.signal_generator import SignalGenerator
 from references.trees import tree
 
 import dsb_fast
-from dsb_fast._bulk import ray_task, run
+from dsb_fast._bulk import ray_progress, ray_task, run
 from dsb_fast._bulk.plan import Plan
 from dsb_fast._bulk.ray_weights import packed, unpacked
 from dsb_fast._bulk.shard_files import TEMPORARY
@@ -106,6 +107,67 @@ def test_a_node_that_makes_other_bytes_is_refused(whole, job, tmp_path, other):
     failed = ray_task.make_shards(job, None, shards_of(whole[0]))["failed"]
     assert "other bytes" in failed and len(failed.splitlines()) == 1
     assert made(tmp_path / "shared") == {}
+
+
+class FakeRay:
+    """As much of Ray as progress has to do with: an actor that answers at once, or not."""
+
+    exceptions = SimpleNamespace(RayError=KeyError)
+    answers = True
+
+    def remote(self, kind):
+        actor = kind()
+
+        def method(call):
+            return SimpleNamespace(remote=call)
+
+        handle = SimpleNamespace(put=method(actor.put), get=method(lambda: dict(actor.get())))
+        made = SimpleNamespace(remote=lambda: handle)
+        return SimpleNamespace(options=lambda **_: made)
+
+    def wait(self, references, timeout):
+        return (references, []) if self.answers else ([], references)
+
+    def get(self, reference):
+        return reference
+
+    def kill(self, handle):
+        raise KeyError
+
+
+def test_progress_adds_up_and_never_goes_back(monkeypatch):
+    monkeypatch.setattr(ray_progress, "_EVERY_S", 0.0)
+    ray, seen = FakeRay(), []
+    progress = ray_progress.Progress(ray, seen.append, live=True)
+
+    def look():
+        progress.look()
+        progress.look()
+        return sum(seen)
+
+    progress.begins(0)
+    progress.begins(1)
+    one, other = ray_progress.Reporter(progress.tally, 0), ray_progress.Reporter(progress.tally, 1)
+    one.add(3)
+    one.add(2)
+    other.add(4)
+    assert look() == 9
+    ray_progress.Reporter(progress.tally, 0).add(1)  # run again on another node
+    assert look() == 9
+    ray.answers = False
+    progress.ends(1, 8)
+    assert look() == 9
+    ray.answers = True
+    assert look() == 9
+    progress.ends(0, 6)
+    assert look() == 14 and all(count > 0 for count in seen)
+    progress.close()
+    progress = ray_progress.Progress(ray, seen.append, live=False)
+    progress.begins(0)
+    ray_progress.Reporter(progress.tally, 0).add(1)
+    assert look() == 14
+    progress.ends(0, 2)
+    assert look() == 16
 
 
 def test_files_of_a_checkpoint_are_sent_whole(tmp_path, monkeypatch):

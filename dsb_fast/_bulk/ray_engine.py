@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import time
 from collections.abc import Callable, Iterator
-from itertools import islice
 
 from .._backends.base import cores
 from .._errors import GenerationError, InputError
@@ -16,6 +16,7 @@ from .interrupts import HeldInterrupts
 from .manifest import Dataset
 from .plan import Shard
 from .ray_cluster import connected
+from .ray_progress import Progress
 from .ray_task import make_shards, new_fence
 from .ray_weights import packed
 from .stats import STAGES, Stats
@@ -37,10 +38,12 @@ def run_on_ray(
     made: Callable[[int], None],
     stats: Stats,
     address: str | None = None,
+    live: bool = True,
 ) -> None:
     """What is missing of ``dataset``, by tasks on the cluster at ``address`` (see :func:`ray_cluster.connected`).
 
     A task takes ``threads`` cores (default 1) and, of a generator on CUDA, one GPU; ``workers`` run at once at most.
+    ``made`` is called as samples are made, all over the cluster, or, not ``live``, as tasks end.
     Raises InputError for a generator or an address that can't be used, GenerationError if a task fails or its process
     is lost time and again; then, or interrupted, tasks are cancelled, and what they had not published is dropped.
     """
@@ -64,10 +67,11 @@ def run_on_ray(
             "threads": threads,
         }
         crew = _Crew(ray, job, packed(generator.opened_with, ray.put), needs, workers)
-        try:
-            crew.serve(dataset, interrupts, made, stats)
-        finally:
-            crew.cancel()
+        with contextlib.closing(Progress(ray, made, live)) as progress:
+            try:
+                crew.serve(dataset, interrupts, progress, stats)
+            finally:
+                crew.cancel()
         for stage in STAGES:
             stats.threads[stage] = crew.most * (threads if stage in ("generate", "encode") else 1)
         stats.cores = crew.most * needs["num_cpus"]
@@ -82,24 +86,26 @@ class _Crew:
         self._ray, self._needs, self._workers = ray, needs, workers
         self._make = ray.remote(make_shards).options(**needs, max_retries=_RETRIES, retry_exceptions=False)
         self._job, self._weights = ray.put(job), weights
-        self._pending: dict = {}  # shards of a task, by its reference
+        self._pending: dict = {}  # number and shards of a task, by its reference
+        self._numbers = itertools.count()
         self._shard_s = _TASK_S  # that a shard took of late: a first task has one
         self._room, self._looked, self._idle_since = 0, 0.0, time.monotonic()
         self.most = 1  # tasks that ran at once
 
-    def serve(self, dataset: Dataset, interrupts: HeldInterrupts, made: Callable[[int], None], stats: Stats) -> None:
+    def serve(self, dataset: Dataset, interrupts: HeldInterrupts, progress: Progress, stats: Stats) -> None:
         """Hand out what is missing, and wait until all of it is published."""
         shards, left = dataset.missing(), dataset.plan.shards - len(dataset.records)
         while left:
             interrupts.check()
             self._look()
-            self._hand_out(shards, left)
+            self._hand_out(shards, left, progress)
+            progress.look()
             done, _ = self._ray.wait(list(self._pending), num_returns=len(self._pending), timeout=0.1)
             for reference in done:
-                result = self._result(reference)
+                number, result = self._result(reference)
                 for record in result["records"]:
                     dataset.accept(record)
-                    made(record["count"])
+                progress.ends(number, sum(record["count"] for record in result["records"]))
                 left -= len(result["records"])
                 stats.merge({**result["stats"], "threads": {}})
                 self._shard_s = result["seconds"] / len(result["records"])
@@ -122,18 +128,21 @@ class _Crew:
             wanted = ", ".join(f"{count} {name[4:].upper()[:-1]}" for name, count in self._needs.items())
             logging.getLogger("dsb_fast").warning("ray: no node has %s for a task; waiting for one", wanted)
 
-    def _hand_out(self, shards: Iterator[Shard], left: int) -> None:
+    def _hand_out(self, shards: Iterator[Shard], left: int, progress: Progress) -> None:
         """Keep every slot busy and one task waiting behind it: so a cluster that can grow sees that it should."""
         wanted = self._room if self._workers else 2 * self._room
         while len(self._pending) < max(wanted, 1):
             size = min(int(_TASK_S / max(self._shard_s, 1e-6)), -(-left // (2 * max(self._room, 1))), _TASK_SHARDS)
-            run = [(shard.first, shard.count) for shard in islice(shards, max(size, 1))]
+            run = [(shard.first, shard.count) for shard in itertools.islice(shards, max(size, 1))]
             if not run:
                 return
-            self._pending[self._make.remote(self._job, self._weights, run)] = run
+            number = next(self._numbers)
+            progress.begins(number)
+            reference = self._make.remote(self._job, self._weights, run, progress.tally, number)
+            self._pending[reference] = number, run
 
-    def _result(self, reference) -> dict:
-        run = self._pending.pop(reference)
+    def _result(self, reference) -> tuple[int, dict]:
+        number, run = self._pending.pop(reference)
         try:
             result = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
@@ -143,7 +152,7 @@ class _Crew:
             ) from None
         if "failed" in result:
             raise GenerationError(result["failed"])
-        return result
+        return number, result
 
     def cancel(self) -> None:
         """End the tasks that still run, and wait until they have gone: gently, then at once."""

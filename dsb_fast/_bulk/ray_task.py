@@ -15,6 +15,7 @@ from .._version import __version__
 from .manifest_file import describe_difference
 from .pipeline import Pipeline
 from .plan import Shard
+from .ray_progress import Reporter
 from .ray_weights import digest_of, unpacked
 from .shard_files import TEMPORARY, Folder
 from .stats import Stats
@@ -72,8 +73,10 @@ class _NodeFolder:
         self.note = note
 
 
-def make_shards(job: dict, weights: dict | None, shards: list[tuple[int, int]]) -> dict:
+def make_shards(job: dict, weights: dict | None, shards: list[tuple[int, int]], tally=None, number: int = 0) -> dict:
     """Make and publish ``shards``, each (first, count): "records", "stats" and "seconds", or what "failed".
+
+    ``tally`` is told how far task ``number`` is.
 
     A failure is returned, not raised: Ray runs a task again if its process or node is lost, which may help, and not
     for an error of ours, which would come again.
@@ -91,7 +94,7 @@ def make_shards(job: dict, weights: dict | None, shards: list[tuple[int, int]]) 
                 folder,
                 job["batch_size"] or min(generator.batch_size, job["recipe"]["shard_size"]),
                 job["threads"],
-                lambda count: None,
+                Reporter(tally, number).add,
                 stats,
             ).run(Shard(*shard) for shard in shards)
         return {"records": records, "stats": stats.as_dict(), "seconds": time.perf_counter() - begin}

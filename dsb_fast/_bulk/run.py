@@ -63,7 +63,9 @@ def generate_dataset(
             if engine == "ray":
                 from .ray_engine import run_on_ray
 
-                run_on_ray(generator, dataset, batch_size, workers, threads, made, stats, ray_address)
+                run_on_ray(
+                    generator, dataset, batch_size, workers, threads, made, stats, ray_address, progress is not None
+                )
             elif workers and workers > 1:
                 from .workers import run_workers
 
