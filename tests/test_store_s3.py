@@ -133,7 +133,7 @@ def test_parts_are_joined_in_a_bucket(bucket, tmp_path):
 
 
 def test_what_s3_refuses_is_said_in_a_line(server, monkeypatch):
-    monkeypatch.setattr(retry, "sleep", lambda _: None)
+    monkeypatch.setattr(retry, "sleep", lambda *_: None)
     with pytest.raises(dsb_fast.GenerationError, match=r"^s3://there-is-no-such-bucket/d.*bucket") as caught:
         make("s3://there-is-no-such-bucket/d", "npy")
     assert "\n" not in str(caught.value)
@@ -148,7 +148,7 @@ def test_a_server_that_fails_one_write_in_four(bucket, server, tmp_path, monkeyp
         patch.setenv("AWS_MAX_ATTEMPTS", "1")
         patch.setattr(kind, "retries", 1)
         patch.setattr(kind, "cachable", False)
-        patch.setattr(retry, "sleep", waited.append)
+        patch.setattr(retry, "sleep", lambda seconds, _: waited.append(seconds))
         patch.setattr(server, "one_in", 4)
         make(f"s3://{bucket}/d", "wfdb", count=7)
     assert 4 < server.failed == len(waited)
