@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from references import faulty_store
 from references.faulty_store import Faults, FaultyFileSystem, from_call, objects, once
@@ -25,7 +27,7 @@ def waits(monkeypatch):
     faulty_store.register()
     faulty_store.clear()
     waited: list[float] = []
-    monkeypatch.setattr(retry, "sleep", waited.append)
+    monkeypatch.setattr(retry, "sleep", lambda seconds, _: waited.append(seconds))
     FaultyFileSystem.hung.clear()
     yield waited
     faulty_store.clear()
@@ -206,3 +208,19 @@ def test_an_upload_that_failed_ends_a_long_run_early():
     with pytest.raises(dsb_fast.GenerationError, match="Access Denied"):
         make(URL, count=200, faults=lost)
     assert len(objects(URL)) < 60  # of a hundred shards
+
+
+def test_an_interrupted_run_does_not_wait_for_a_store_that_hangs(monkeypatch):
+    """Ctrl-C while an upload hangs: seconds, not the minutes that the upload would be waited for."""
+    monkeypatch.setattr(retry, "_GRACE_S", 0.1)
+    hang = Faults(lambda _, name, key: "hang" if name == "put_file" and key.endswith(".npy") else None)
+
+    def interrupt(done, _):
+        if done:
+            raise KeyboardInterrupt
+
+    begin = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        make(URL, count=20, faults=hang, progress=interrupt)
+    assert time.monotonic() - begin < 30
+    FaultyFileSystem.hung.set()

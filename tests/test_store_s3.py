@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
+import fsspec
 import pytest
 from references.signal_generator import SignalGenerator
 from references.trees import tree
@@ -27,14 +30,39 @@ moto_server = pytest.importorskip("moto.server", reason=_WHY)
 pytestmark = pytest.mark.variant_independent
 
 
+class Failing:
+    """moto's server, but every ``one_in``-th request that writes gets no help."""
+
+    one_in = 0
+    answers = ("503 Slow Down", "500 Internal Server Error")
+
+    def __init__(self, application):
+        self._application, self.failed, self._count = application, 0, 0
+
+    def __call__(self, environ, start_response):
+        if self.one_in and environ["REQUEST_METHOD"] in ("PUT", "POST"):
+            self._count += 1
+            if self._count % self.one_in == 0:
+                self.failed += 1
+                environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+                status = self.answers[self.failed % 2]
+                start_response(status, [("Content-Type", "application/xml")])
+                code = status[4:].replace(" ", "")
+                return [f"<Error><Code>{code}</Code><Message>Please try again</Message></Error>".encode()]
+        return self._application(environ, start_response)
+
+
 @pytest.fixture(scope="module")
-def endpoint():
-    """The address of a server; this process and those that it starts use it for S3."""
-    server = moto_server.ThreadedMotoServer(port=0)
-    server.start()
-    address = "http://{}:{}".format(*server.get_host_and_port())
+def server():
+    """A server on this machine, which this process and those that it starts use for S3."""
+    from werkzeug.serving import make_server
+
+    application = Failing(moto_server.DomainDispatcherApplication(moto_server.create_backend_app))
+    made = make_server("127.0.0.1", 0, application, threaded=True)
+    thread = threading.Thread(target=made.serve_forever, daemon=True)
+    thread.start()
     settings = {
-        "AWS_ENDPOINT_URL": address,
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{made.server_port}",
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
         "AWS_DEFAULT_REGION": "us-east-1",
@@ -43,12 +71,13 @@ def endpoint():
     with pytest.MonkeyPatch.context() as patch:
         for name, value in settings.items():
             patch.setenv(name, value)
-        yield address
-    server.stop()
+        yield application
+    made.shutdown()
+    made.server_close()
 
 
 @pytest.fixture
-def bucket(endpoint, request):
+def bucket(server, request):
     """A new bucket."""
     name = request.node.name.replace("_", "-")[:60].strip("-")
     boto3.client("s3").create_bucket(Bucket=name)
@@ -103,11 +132,38 @@ def test_parts_are_joined_in_a_bucket(bucket, tmp_path):
     assert {k: v for k, v in objects(bucket).items() if k.startswith("whole")} == tree(tmp_path)
 
 
-def test_what_s3_refuses_is_said_in_a_line(endpoint, monkeypatch):
-    monkeypatch.setattr(retry, "sleep", lambda _: None)
+def test_what_s3_refuses_is_said_in_a_line(server, monkeypatch):
+    monkeypatch.setattr(retry, "sleep", lambda *_: None)
     with pytest.raises(dsb_fast.GenerationError, match=r"^s3://there-is-no-such-bucket/d.*bucket") as caught:
         make("s3://there-is-no-such-bucket/d", "npy")
     assert "\n" not in str(caught.value)
+
+
+def test_a_server_that_fails_one_write_in_four(bucket, server, tmp_path, monkeypatch):
+    """The packages below try nothing again here, so that it is this one that does."""
+    waited = []
+    kind = fsspec.get_filesystem_class("s3")
+    make(tmp_path / "d", "wfdb", count=7)
+    with monkeypatch.context() as patch:
+        patch.setenv("AWS_MAX_ATTEMPTS", "1")
+        patch.setattr(kind, "retries", 1)
+        patch.setattr(kind, "cachable", False)
+        patch.setattr(retry, "sleep", lambda seconds, _: waited.append(seconds))
+        patch.setattr(server, "one_in", 4)
+        make(f"s3://{bucket}/d", "wfdb", count=7)
+    assert 4 < server.failed == len(waited)
+    assert objects(bucket) == tree(tmp_path)
+
+
+def test_a_server_that_nobody_answers_for_ends_the_run_in_time(server, monkeypatch):
+    """An address that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        monkeypatch.setenv("DSB_STORE_TIMEOUT_S", "1")
+        monkeypatch.setenv("DSB_STORE_ATTEMPTS", "2")
+        monkeypatch.setattr(fsspec.get_filesystem_class("s3"), "cachable", False)
+        with pytest.raises(dsb_fast.GenerationError, match=r"^s3://silent/d.*no answer in 1 s \(tried 2 times\)"):
+            make("s3://silent/d", "npy")
 
 
 def test_processes_and_a_kill(bucket, generator, command, tmp_path):

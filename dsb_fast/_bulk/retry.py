@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import random
@@ -13,7 +14,9 @@ from queue import Empty, SimpleQueue
 
 from .._errors import InputError
 
-sleep = time.sleep  # tests wait for nothing
+_NEVER = threading.Event()
+_LOOK_S = 0.2  # how long it may take to notice that all is given up
+_GRACE_S = 5.0  # for calls under way when all is given up
 _SLOWEST = 1 << 18  # bytes a second: what is slower than that is taken for a connection that hangs
 
 # What does not become better by waiting: rights, names, arguments, packages.
@@ -62,8 +65,20 @@ def _number(name: str, default: float, least: float, most: float) -> float:
     return value
 
 
-def persist(url: str, call: Callable[[], object], patience: Patience, nbytes: int = 0, late_harms: bool = False):
-    """What ``call()`` returns, tried again as long as that may help.
+def sleep(seconds: float, stop: threading.Event) -> None:
+    """Wait, unless all is given up; tests wait for nothing."""
+    stop.wait(seconds)
+
+
+def persist(
+    url: str,
+    call: Callable[[], object],
+    patience: Patience,
+    stop: threading.Event,
+    nbytes: int = 0,
+    late_harms: bool = False,
+):
+    """What ``call()`` returns, tried again as long as that may help and ``stop`` is not set.
 
     ``late_harms``: that a call which is given up may still take effect later would do harm, so one that takes too
     long is not followed by another. Raises FileNotFoundError as it comes, StoreFailure for all else.
@@ -71,16 +86,16 @@ def persist(url: str, call: Callable[[], object], patience: Patience, nbytes: in
     limit_s = patience.timeout_s + nbytes / _SLOWEST
     for attempt in range(patience.attempts):
         if attempt:
-            sleep(patience.delay_s(attempt))
+            sleep(patience.delay_s(attempt), stop)
         try:
-            return _within(limit_s, call)
+            return _within(limit_s, call, stop)
         except (FileNotFoundError, StoreFailure):
             raise
         except Exception as error:
             failed = error
             if isinstance(error, _FINAL) or type(error).__name__ in _FINAL_NAMES:
                 raise _failure(url, error) from error
-            if late_harms and isinstance(error, _TooLong):
+            if stop.is_set() or (late_harms and isinstance(error, _TooLong)):
                 break
     raise _failure(url, failed, attempt + 1) from failed
 
@@ -97,7 +112,7 @@ def _failure(url: str, error: Exception, attempts: int = 1) -> StoreFailure:
     return StoreFailure(number if isinstance(number, int) else errno.EIO, words + tried, url)
 
 
-def _within(limit_s: float, call: Callable[[], object]):
+def _within(limit_s: float, call: Callable[[], object], stop: threading.Event):
     """``call()`` on a thread of its own, which is left alone when it takes longer. Raises _TooLong."""
     answer: SimpleQueue = SimpleQueue()
 
@@ -108,10 +123,19 @@ def _within(limit_s: float, call: Callable[[], object]):
             answer.put((None, error))
 
     threading.Thread(target=work, daemon=True, name="dsb_fast_store").start()
-    try:
-        result, error = answer.get(timeout=limit_s)
-    except Empty:
-        raise _TooLong(f"no answer in {limit_s:.0f} s") from None
+    result, error = _answer(answer, limit_s, stop)
     if error is not None:
         raise error
     return result
+
+
+def _answer(answer: SimpleQueue, limit_s: float, stop: threading.Event):
+    begin = time.monotonic()
+    end = begin + limit_s
+    while (left := end - time.monotonic()) > 0:
+        with contextlib.suppress(Empty):
+            return answer.get(timeout=min(left, _LOOK_S))
+        if stop.is_set():
+            end = min(end, time.monotonic() + _GRACE_S)
+            stop = _NEVER
+    raise _TooLong(f"no answer in {time.monotonic() - begin:.0f} s")

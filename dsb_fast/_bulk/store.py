@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO
@@ -29,8 +30,12 @@ class Store:
 
     def __init__(self, url: str, patience: Patience | None = None):
         self.url = url.rstrip("/")
-        self._patience = patience or Patience.of_environment()
+        self._patience, self._stop = patience or Patience.of_environment(), threading.Event()
         self._fs, self._root = _file_system(self.url)
+
+    def give_up(self) -> None:
+        """From now on nothing is tried again, and what is under way gets a few seconds."""
+        self._stop.set()
 
     def url_of(self, name: str) -> str:
         """The whole name of an object, for people."""
@@ -40,7 +45,7 @@ class Store:
         return f"{self._root}/{name}"
 
     def _persist(self, name: str, call: Callable[[], object], nbytes: int = 0, late_harms: bool = False):
-        return persist(self.url_of(name) if name else self.url, call, self._patience, nbytes, late_harms)
+        return persist(self.url_of(name) if name else self.url, call, self._patience, self._stop, nbytes, late_harms)
 
     def sizes(self, inside: str = "") -> dict[str, int]:
         """Bytes of every object there is, or of those in the folder ``inside``, by name."""

@@ -89,7 +89,8 @@ class StoreFolder:
         return sorted(os.path.relpath(path, self.folder) for path in found)
 
     def close(self) -> None:
-        """Let uploads that have begun end, and drop the others."""
+        """Drop what is not in the store; uploads that are under way get a few seconds."""
+        self.store.give_up()
         self._uploader.shutdown(cancel_futures=True)
         self._spool.close()
 
