@@ -19,7 +19,7 @@ from .ray_cluster import connected
 from .ray_progress import Progress
 from .ray_task import make_shards, new_fence
 from .ray_weights import packed
-from .stats import STAGES, Stats
+from .stats import Stats
 
 _TASK_S = 3.0  # of work a task: far above what Ray takes for one, and little to do again when a node is lost
 _TASK_SHARDS = 1024
@@ -72,8 +72,7 @@ def run_on_ray(
                 crew.serve(dataset, interrupts, progress, stats)
             finally:
                 crew.cancel()
-        for stage in STAGES:
-            stats.threads[stage] = crew.most * (threads if stage in ("generate", "encode") else 1)
+        stats.threads = {stage: crew.most * threads for stage, threads in crew.threads.items()}
         stats.cores = crew.most * needs["num_cpus"]
     if dataset.url is None:
         dataset.remove_temporaries()  # the fence, and what lost processes left
@@ -91,6 +90,7 @@ class _Crew:
         self._shard_s = _TASK_S  # that a shard took of late: a first task has one
         self._room, self._looked, self._idle_since = 0, 0.0, time.monotonic()
         self.most = 1  # tasks that ran at once
+        self.threads: dict[str, int] = {}  # of a task
 
     def serve(self, dataset: Dataset, interrupts: HeldInterrupts, progress: Progress, stats: Stats) -> None:
         """Hand out what is missing, and wait until all of it is published."""
@@ -102,31 +102,31 @@ class _Crew:
             progress.look()
             done, _ = self._ray.wait(list(self._pending), num_returns=len(self._pending), timeout=0.1)
             for reference in done:
-                number, result = self._result(reference)
+                number, run, result = self._result(reference)
                 for record in result["records"]:
                     dataset.accept(record)
-                progress.ends(number, sum(record["count"] for record in result["records"]))
-                left -= len(result["records"])
+                progress.ends(number, sum(count for _, count in run))
+                left -= len(run)
+                self.threads = result["stats"]["threads"]
                 stats.merge({**result["stats"], "threads": {}})
-                self._shard_s = result["seconds"] / len(result["records"])
+                self._shard_s = result["seconds"] / len(run)
 
     def _look(self) -> None:
         """See how many tasks can run at once, now and then: nodes come and go."""
         if time.monotonic() < self._looked + _LOOK_S:
             return
-        there = self._ray.cluster_resources()
+        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
         self._looked = time.monotonic()
-        room = int(there.get("CPU", 0) // self._needs["num_cpus"])
-        if "num_gpus" in self._needs:
-            room = min(room, int(there.get("GPU", 0)))
+        wanted = {name[4:].upper()[:-1]: count for name, count in self._needs.items()}  # CPU, GPU
+        room = sum(min(int(node.get(name, 0) // count) for name, count in wanted.items()) for node in nodes)
         self._room = min(room, self._workers or room)
         self.most = max(self.most, self._room)
         if room:
             self._idle_since = self._looked
         elif self._looked > self._idle_since + _PATIENCE_S:
             self._idle_since = self._looked
-            wanted = ", ".join(f"{count} {name[4:].upper()[:-1]}" for name, count in self._needs.items())
-            logging.getLogger("dsb_fast").warning("ray: no node has %s for a task; waiting for one", wanted)
+            said = ", ".join(f"{count} {name}" for name, count in wanted.items())
+            logging.getLogger("dsb_fast").warning("ray: no node has %s for a task; waiting for one", said)
 
     def _hand_out(self, shards: Iterator[Shard], left: int, progress: Progress) -> None:
         """Keep every slot busy and one task waiting behind it: so a cluster that can grow sees that it should."""
@@ -141,7 +141,7 @@ class _Crew:
             reference = self._make.remote(self._job, self._weights, run, progress.tally, number)
             self._pending[reference] = number, run
 
-    def _result(self, reference) -> tuple[int, dict]:
+    def _result(self, reference) -> tuple[int, list, dict]:
         number, run = self._pending.pop(reference)
         try:
             result = self._ray.get(reference)
@@ -152,7 +152,7 @@ class _Crew:
             ) from None
         if "failed" in result:
             raise GenerationError(result["failed"])
-        return number, result
+        return number, run, result
 
     def cancel(self) -> None:
         """End the tasks that still run, and wait until they have gone: gently, then at once."""

@@ -20,7 +20,7 @@ from .ray_weights import digest_of, unpacked
 from .shard_files import TEMPORARY, Folder
 from .stats import Stats
 from .system import System
-from .worker import _one_line
+from .worker import one_line
 
 _FENCE = TEMPORARY + "run-"
 _FENCE_WAIT_S = 10.0  # a network file system may show a new file to other machines some seconds later
@@ -99,7 +99,7 @@ def make_shards(job: dict, weights: dict | None, shards: list[tuple[int, int]], 
             ).run(Shard(*shard) for shard in shards)
         return {"records": records, "stats": stats.as_dict(), "seconds": time.perf_counter() - begin}
     except (DsbError, OSError, MemoryError) as error:
-        return {"failed": f"node {platform.node()}: {_one_line(error)}"}
+        return {"failed": f"node {platform.node()}: {one_line(error)}"}
 
 
 @contextmanager

@@ -93,11 +93,12 @@ def main() -> None:
     try:
         _work(parent, parent.receive())
     except (DsbError, OSError, MemoryError) as error:
-        parent.send(failed=_one_line(error))
+        parent.send(failed=one_line(error))
         os._exit(1)
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """What went wrong, for the parent to say."""
     if isinstance(error, MemoryError):
         return "out of memory; fewer --workers or a smaller --batch-size need less"
     if isinstance(error, OSError) and error.strerror:

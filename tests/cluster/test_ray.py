@@ -196,8 +196,9 @@ def test_interrupted_and_terminated(cluster, expected, tmp_path, number, status)
     assert made.items() <= expected[LONG, "slow"].items()
 
 
-def test_a_checkpoint_of_the_users_own_is_sent(cluster, tmp_path):
+def test_a_checkpoint_of_the_users_own_is_sent(cluster, tmp_path, monkeypatch):
     """In Python, on a connection that is there already; what a node loads is a copy with the same digest."""
+    monkeypatch.chdir(tmp_path)  # Ray has nodes import from the current folder first
     generator = dsb_fast.load(WEIGHTS, device="cpu", card={"scale": 3.0, "unit": "mV", "licence": "mine"})
     recipe, options, format_ = run.make_recipe(generator, 20, seed=3, format="npy", shard_size=3)
     seen = []
