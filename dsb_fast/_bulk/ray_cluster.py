@@ -54,6 +54,7 @@ def connected(address: str | None, cores: int) -> Iterator:
         if address == "local":
             how.update(num_cpus=cores, object_store_memory=_STORE_BYTES, include_dashboard=False)
             how["_temp_dir"] = end.enter_context(_short_lived_folder())
+        end.enter_context(_silent(ray))
         end.callback(ray.shutdown)
         _start(ray, how)
         yield ray
@@ -70,6 +71,21 @@ def _start(ray, how: dict) -> None:
                 f"ray: no cluster at {how['address']} can be used ({said}); start one there (ray start --head) with "
                 "this version of Ray and Python, or leave --ray-address out for one on this machine"
             ) from None
+
+
+@contextlib.contextmanager
+def _silent(ray):
+    """Ray prints what died and is tried again on standard output, which is for results; it has no setting for that."""
+    module = getattr(getattr(ray, "_private", None), "worker", None)
+    printing = getattr(module, "print_worker_logs", None)
+    if printing is None:
+        yield
+        return
+    module.print_worker_logs = lambda *_, **__: None
+    try:
+        yield
+    finally:
+        module.print_worker_logs = printing
 
 
 def _reach(address: str) -> None:

@@ -95,7 +95,7 @@ def expected(tmp_path_factory):
 def start(folder, cluster, count=LONG):
     """The command under way, in the folder above ``folder``: "python -m" from the repository runs the source tree."""
     words = command_line(folder, "--engine", "ray", "--ray-address", cluster.address, count=count, format="slow")
-    return subprocess.Popen(words, cwd=folder.parent, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(words, cwd=folder.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def wait_until(true, seconds=60):
@@ -126,7 +126,7 @@ def under_way(folder, shards=2):
 
 
 def finished(process) -> str:
-    _, said = process.communicate(timeout=120)
+    said, _ = process.communicate(timeout=120)
     assert process.returncode == 0, said
     return said
 
