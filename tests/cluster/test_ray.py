@@ -120,6 +120,13 @@ def tasks_of(pid: int) -> list[int]:
     return found
 
 
+def a_task_of(raylets: list[int]) -> int:
+    """One of these processes, as soon as there is one."""
+    found: list[int] = []
+    wait_until(lambda: found.extend(task for raylet in raylets for task in tasks_of(raylet)) or found)
+    return found[0]
+
+
 def under_way(folder, shards=2):
     """Whether some shards are there and not all."""
     return folder.is_dir() and len([name for name in os.listdir(folder) if name.endswith(".npy")]) >= shards
@@ -146,11 +153,10 @@ def test_killed_processes_and_a_node_removed(cluster, expected, tmp_path):
     extra, folder = cluster.add_node(**NODE), tmp_path / "d"
     raylets = [raylet_of(node) for node in cluster.list_all_nodes()]
     process = start(folder, cluster)
-    wait_until(lambda: tasks_of(raylet_of(extra)))
-    os.kill(tasks_of(raylet_of(extra))[0], signal.SIGKILL)
-    wait_until(lambda: any(map(tasks_of, raylets[:-1])))
-    os.kill(next(task for raylet in raylets[:-1] for task in tasks_of(raylet)), signal.SIGKILL)
-    wait_until(lambda: under_way(folder) and tasks_of(raylet_of(extra)))
+    os.kill(a_task_of([raylet_of(extra)]), signal.SIGKILL)
+    os.kill(a_task_of(raylets[:-1]), signal.SIGKILL)
+    wait_until(lambda: under_way(folder))
+    a_task_of([raylet_of(extra)])
     assert process.poll() is None
     cluster.remove_node(extra, allow_graceful=False)
     assert process.poll() is None
