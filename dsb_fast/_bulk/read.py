@@ -13,6 +13,7 @@ from .. import _images
 from .._errors import DatasetError, InputError
 from . import writers
 from .manifest_file import read_manifest
+from .places import fetched, resolve
 from .plan import SHARD_RANGE, Plan, Shard
 
 
@@ -50,12 +51,16 @@ def file_of(format_: writers.Format, plan: Plan, offset: int) -> tuple[Shard, in
 def stored_sample(folder: str, format_: writers.Format, plan: Plan, offset: int) -> np.ndarray:
     """Sample ``plan.start + offset`` as it is stored. Raises ValueError if its file is not what was written."""
     part, position = file_of(format_, plan, offset)
-    return format_.decode_one(open_files(folder, format_.file_names(part)), part, position)
+    names = format_.file_names(part)
+    with fetched(folder, names) as here:
+        return format_.decode_one(open_files(here, names), part, position)
 
 
 def _stored_samples(folder: str, format_: writers.Format, plan: Plan) -> Iterator[np.ndarray]:
     for shard in plan:
-        yield from format_.decode(open_files(folder, format_.file_names(shard)), shard)
+        names = format_.file_names(shard)
+        with fetched(folder, names) as here:
+            yield from format_.decode(open_files(here, names), shard)
 
 
 def sheet(folder: str, count: int | None = None, nrow: int = 8, padding: int = 2) -> np.ndarray:
@@ -63,6 +68,7 @@ def sheet(folder: str, count: int | None = None, nrow: int = 8, padding: int = 2
 
     Layout of :func:`dsb_fast._images.make_grid`. Raises DatasetError if the folder holds no such images.
     """
+    folder = resolve(folder)
     manifest = read_manifest(folder)
     if manifest is None or not manifest.get("complete"):
         raise DatasetError(f"{folder}: no finished dataset; dsb-fast generate makes one")
