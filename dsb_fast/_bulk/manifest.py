@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator
 from .._errors import DatasetError
 from .._synthetic import SYNTHETIC
 from .._version import __version__
+from .kept import is_whole_record, stored, yield_of
 from .manifest_file import JOURNAL, MANIFEST, describe_difference, differing, is_record, read_manifest, recipe_digest
 from .plan import Plan, Shard
 from .read import index_files
@@ -117,10 +118,14 @@ class Dataset:
     def _publish_file(self, name: str, pieces: Iterable[bytes]) -> None:
         _publish_file(self.folder, name, pieces, self.system)
 
+    def _in_order(self) -> list[dict]:
+        return [self.records[first] for first in sorted(self.records)]
+
     def _publish_manifest(self, complete: bool) -> None:
-        records = [self.records[first] for first in sorted(self.records)] if complete else []
+        records = self._in_order() if complete else []
         manifest = {
             **self.recipe,
+            **(yield_of(self.recipe, records) if complete else {}),
             "synthetic": SYNTHETIC,
             "engine_version": __version__,
             "complete": complete,
@@ -167,7 +172,9 @@ class Dataset:
             k = (record["first"] - plan.start) // plan.shard_size
             if not 0 <= k < len(plan) or (plan[k].first, plan[k].count) != (record["first"], record["count"]):
                 continue
-            if self.file_digest(plan[k]) == (record["sha256"], record["bytes"]):
+            if not is_whole_record(record, self.recipe, plan[k]):
+                continue
+            if self.file_digest(stored(plan[k], record)) == (record["sha256"], record["bytes"]):
                 self.records[record["first"]] = record
 
     def _resume(self) -> None:
@@ -177,7 +184,9 @@ class Dataset:
     def _recheck(self, manifest: dict) -> None:
         """A finished dataset: nothing is written unless a shard is not what the manifest says."""
         self._keep_whole(manifest["shards"])
-        if len(self.records) == len(manifest["shards"]) and index_is_whole(self.folder, self.format, self.recipe):
+        if len(self.records) == len(manifest["shards"]) and index_is_whole(
+            self.folder, self.format, self.recipe, manifest["shards"]
+        ):
             self.complete = True
             self._unlink(JOURNAL)  # a kill between the manifest and the journal's removal leaves one
             return
@@ -206,7 +215,7 @@ class Dataset:
 
     def file_digest(self, shard: Shard) -> tuple[str, int] | None:
         """SHA-256 and size of a shard's files, one after the other; None if one is missing."""
-        return digest_of_files(self.folder, self.format.file_names(shard))
+        return digest_of_files(self.folder, self.format.shard_files(shard))
 
     def note(self, record: dict) -> None:
         """Put a published shard into the journal."""
@@ -216,7 +225,7 @@ class Dataset:
 
     def finish(self) -> None:
         """Write the format's index, then fold the journal into the manifest."""
-        for name, pieces in index_files(self.format, self.recipe):
+        for name, pieces in index_files(self.format, self.recipe, self._in_order()):
             self._publish_file(name, pieces)
         self._publish_manifest(True)
         self.complete = True
@@ -316,9 +325,9 @@ def digest_of_files(folder: str, names: list[str]) -> tuple[str, int] | None:
     return digest.hexdigest(), size
 
 
-def index_is_whole(folder: str, format_: Format, recipe: dict) -> bool:
+def index_is_whole(folder: str, format_: Format, recipe: dict, records: list[dict]) -> bool:
     """Whether the files of a format for the whole dataset are what the plan calls for."""
-    for name, pieces in index_files(format_, recipe):
+    for name, pieces in index_files(format_, recipe, records):
         try:
             with open(os.path.join(folder, name), "rb") as file:
                 if any(file.read(len(piece)) != piece for piece in pieces) or file.read(1):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from .._errors import DatasetError, GenerationError, InputError, VerificationError
 from .interrupts import HeldInterrupts
+from .kept import YIELD, stored
 from .manifest import Dataset, retire
 from .manifest_file import JOURNAL, MAX_SHARDS, describe_difference, read_manifest
 from .placed_files import PlacedFiles
@@ -16,7 +17,7 @@ from .plan import SHARD_RANGE, Plan
 from .read import open_format
 from .system import System
 
-_NOT_RECIPE = (SHARD_RANGE, "synthetic", "engine_version", "complete", "shards")
+_NOT_RECIPE = (SHARD_RANGE, YIELD, "synthetic", "engine_version", "complete", "shards")
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ def _place(parts: list[_Part], dataset: Dataset, link: bool, progress) -> int:
             for shard, record in zip(Plan.of(part.manifest), part.manifest["shards"], strict=False):
                 if shard.first in dataset.records:
                     continue
-                files = PlacedFiles(dataset, shard, dataset.format, interrupts.check)
+                files = PlacedFiles(dataset, stored(shard, record), dataset.format, interrupts.check)
                 try:
                     interrupts.check()
                     files.place(part.folder, record, link)

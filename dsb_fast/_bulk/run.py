@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from .._errors import GenerationError, InputError
+from .._filter.selection import KEEP, Selection
 from .._generator import Generator
 from . import writers
 from .manifest import Dataset
@@ -33,6 +34,7 @@ def generate_dataset(
     overwrite: bool = False,
     extend: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    keep: Callable | None = None,
     stats: Stats | None = None,
     system: System | None = None,
 ) -> bool:
@@ -40,11 +42,12 @@ def generate_dataset(
 
     ``workers`` above 1: so many processes, each with its share of the cores; ``threads`` that make samples in a process
     (default: what the backend has a use for); ``extend``: a dataset of the same recipe with fewer samples is made
-    longer; ``progress(done, of)`` is called after every batch; ``stats`` takes where the time went. Raises
-    DatasetError if the folder can't be used, InputError if there are too many shards, GenerationError if the work
-    fails; finished shards stay and the same call goes on with the rest.
+    longer; ``progress(done, of)`` is called after every batch; ``keep`` is the function that the recipe names, if it
+    names one; ``stats`` takes where the time went. Raises DatasetError if the folder can't be used, InputError if there
+    are too many shards, GenerationError if the work fails; finished shards stay and the same call goes on with the rest.
     """
     _check_shards(recipe)
+    _check_keep(recipe, keep, workers)
     stats = stats or Stats()
     begin = time.perf_counter()
     try:
@@ -57,7 +60,7 @@ def generate_dataset(
 
                 run_workers(generator, dataset, batch_size, workers, threads, made, stats)
             else:
-                run_here(generator, dataset, options, batch_size, threads, made, stats)
+                run_here(generator, dataset, options, batch_size, threads, made, stats, keep)
             dataset.finish()
             return True
     except OSError as error:
@@ -78,13 +81,25 @@ def _check_shards(recipe: dict) -> None:
         )
 
 
-def run_here(generator: Generator, dataset: Dataset, options, batch_size, threads, made, stats: Stats) -> None:
+def _check_keep(recipe: dict, keep: Callable | None, workers: int | None) -> None:
+    """Raises InputError if a function is to be kept by that is not there, or is not everywhere."""
+    if keep is None:
+        Selection.of(recipe)
+    elif not isinstance(recipe.get(KEEP), dict):
+        raise InputError("keep: a function, but the recipe names none; pass it to make_recipe too")
+    if keep is not None and workers and workers > 1:
+        raise InputError("workers: a function can't go to other processes; use 1, or a condition's text as keep")
+
+
+def run_here(
+    generator: Generator, dataset: Dataset, options, batch_size, threads, made, stats: Stats, keep=None
+) -> None:
     """What is missing of ``dataset``, on this process's threads."""
     threads = threads or generator.backend.parallel
     per_thread = -(-(dataset.plan.count - dataset.samples_there) // threads)
     batch_size = batch_size or min(generator.batch_size, max(1, per_thread))
     make = partial(generator.make, dataset.recipe["seed"], options=options)
-    Pipeline(make, dataset.format, dataset, batch_size, threads, made, stats).run(dataset.missing())
+    Pipeline(make, dataset.format, dataset, batch_size, threads, made, stats, keep).run(dataset.missing())
 
 
 def write_recipe(folder: str, recipe: dict, format_: writers.Format, overwrite: bool = False) -> None:
