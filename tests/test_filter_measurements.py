@@ -159,3 +159,35 @@ def test_leads_of_other_names_are_all_used():
     sample, _ = synthetic_ecg([900.0] * 12)
     two = Ecg(sample[:2], ("MLII", "V5"), 500.0)
     assert two.names == ("MLII", "V5") and two.heart_rate_bpm() == pytest.approx(60000 / 900, rel=0.01)
+
+
+def test_stream_gives_what_is_kept(generator):
+    samples = generator.sample(12, seed=3, start=5)
+    rates = generator.measure(samples, ["heart_rate_bpm"])["heart_rate_bpm"]
+    limit = float(np.median(rates))
+    for keep in (f"heart_rate_bpm < {limit!r}", lambda measured: measured["heart_rate_bpm"] < limit):
+        found = list(generator.stream(12, 3, 5, batch_size=5, keep=keep, with_index=True))
+        numbers = np.concatenate([numbers for numbers, _ in found])
+        assert numbers.dtype == np.int64 and numbers.tolist() == (np.flatnonzero(rates < limit) + 5).tolist()
+        assert (np.concatenate([batch for _, batch in found]) == samples[rates < limit]).all()
+        assert (
+            np.concatenate(list(generator.stream(12, 3, 5, batch_size=5, keep=keep))) == samples[rates < limit]
+        ).all()
+    plain = list(generator.stream(12, 3, 5, batch_size=5, with_index=True))
+    assert [numbers.tolist() for numbers, _ in plain] == [[*range(5, 10)], [*range(10, 15)], [15, 16]]
+    assert list(generator.stream(12, 3, 5, keep="beats < 0")) == []
+    for keep, word in (("beat > 1", "beats is"), (5, "int"), ("beats", "compare it")):
+        with pytest.raises(InputError, match=word):
+            generator.stream(12, keep=keep)
+
+
+def test_measure_takes_what_sample_gives(generator):
+    eight, twelve = generator.sample(2, 1), generator.sample(2, 1, leads=12)
+    found = generator.measure(eight)
+    assert list(found) == list(ECG) and all(values.shape == (2,) for values in found.values())
+    assert {k: v.tolist() for k, v in generator.measure(twelve, "beats, range_uv", leads=12).items()} == {
+        name: found[name].tolist() for name in ("beats", "range_uv")
+    }
+    for samples in (twelve, eight[0], eight.astype(np.float32)):
+        with pytest.raises(InputError, match="they must be int16"):
+            generator.measure(samples)

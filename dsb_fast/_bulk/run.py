@@ -43,8 +43,10 @@ def generate_dataset(
     ``workers`` above 1: so many processes, each with its share of the cores; ``threads`` that make samples in a process
     (default: what the backend has a use for); ``extend``: a dataset of the same recipe with fewer samples is made
     longer; ``progress(done, of)`` is called after every batch; ``keep`` is the function that the recipe names, if it
-    names one; ``stats`` takes where the time went. Raises DatasetError if the folder can't be used, InputError if there
-    are too many shards, GenerationError if the work fails; finished shards stay and the same call goes on with the rest.
+    names one; ``stats`` takes where the time went.
+
+    Raises DatasetError if the folder can't be used, InputError if there are too many shards, GenerationError if the
+    work fails; finished shards stay and the same call goes on with the rest.
     """
     _check_shards(recipe)
     _check_keep(recipe, keep, workers)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing
 
 import numpy as np
 
@@ -67,6 +68,42 @@ class Selection:
         return kept, {name: np.array([one[name] for one in chosen], np.float64) for name in self.annotate}
 
 
+def selected(about: dict, made: Generator, firsts: Iterable[int], keep, with_index: bool) -> Iterator:
+    """Of batches [n, ...] ``made`` of the numbers from each of ``firsts`` on, what is kept; with its numbers if asked.
+
+    ``keep`` as :func:`entries` takes it, a function without a name for what it keeps. A batch of which nothing is kept
+    is left out. Raises InputError at once.
+    """
+    measurer = Measurer(about)
+    if isinstance(keep, str):
+        keep = Condition.parse(keep)
+        measurer.check(keep.names, KEEP)
+    elif keep is not None and not callable(keep):
+        raise _no_condition(keep)
+    return _selected(Selection(measurer, keep), made, firsts, with_index)
+
+
+def _selected(selection: Selection, made: Generator, firsts: Iterable[int], with_index: bool) -> Iterator:
+    with closing(made):
+        for samples, first in zip(made, firsts, strict=False):
+            numbers = np.arange(first, first + len(samples))
+            if selection.filters:
+                kept, _ = selection.of_batch(samples)
+                samples, numbers = samples[kept], numbers[kept]  # noqa: PLW2901
+            if len(samples):
+                yield (numbers, samples) if with_index else samples
+
+
+def measure(about: dict, samples: np.ndarray, names: str | Iterable[str] = ALL) -> dict[str, np.ndarray]:
+    """Measurements of ``samples`` [n, ...] by name, float64 [n], NaN where not measurable. Raises InputError."""
+    measurer = Measurer(about)
+    return Selection(measurer, None, label_names(measurer, names)).of_batch(samples)[1]
+
+
+def _no_condition(keep) -> InputError:
+    return InputError(f"keep: {type(keep).__name__}; it is a condition's text or a function")
+
+
 def entries(about: dict, keep=None, keep_id: str | None = None, annotate=None) -> dict:
     """What a recipe says of ``keep`` (text or a function) and ``annotate`` (names, or "all"); {} of neither.
 
@@ -84,7 +121,7 @@ def entries(about: dict, keep=None, keep_id: str | None = None, annotate=None) -
         made[KEEP] = str(condition)
         used.update(condition.names)
     elif keep is not None:
-        raise InputError(f"keep: {type(keep).__name__}; it is a condition's text or a function")
+        raise _no_condition(keep)
     if annotate is not None:
         made[ANNOTATE] = label_names(measurer, annotate)
         used.update(made[ANNOTATE])
