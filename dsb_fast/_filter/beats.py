@@ -19,7 +19,7 @@ _CONTRAST = 12  # how far beats are above the quietest quarter of the time
 
 @dataclass(frozen=True)
 class Beats:
-    """Positions of the beats of ``signal`` int64 [leads, time], in samples, in order."""
+    """Positions of the beats of ``signal`` int32 [leads, time], in samples, in order."""
 
     signal: np.ndarray
     rate_hz: float
@@ -52,7 +52,7 @@ def slopes(signal: np.ndarray, half: int) -> np.ndarray:
 
 
 def find_beats(signal: np.ndarray, rate_hz: float) -> Beats:
-    """Beats of ``signal`` int64 [leads, time]: where squared slopes, summed over the leads and 80 ms, are largest.
+    """Beats of ``signal`` int32 [leads, time]: where squared slopes, summed over the leads and 80 ms, are largest.
 
     A beat has more than 1/6 of the energy that is usual for beats (the median over 2 s blocks of the largest), 240 ms
     from any larger one, and 1/4 of that of a beat less than 360 ms before it, which tells T waves. Where even the usual
@@ -64,10 +64,13 @@ def find_beats(signal: np.ndarray, rate_hz: float) -> Beats:
     if signal.shape[1] <= max(4 * half, seconds(_BLOCK_S, rate_hz)):
         return none
     slope = slopes(signal, half)
-    energy = moving_sum((slope * slope).sum(axis=0), seconds(_ENERGY_S / 2, rate_hz))
+    squares = np.zeros(signal.shape[1], np.int64)
+    for lead in slope:
+        squares += np.square(lead, dtype=np.int64)
+    energy = moving_sum(squares, seconds(_ENERGY_S / 2, rate_hz))
     block = seconds(_BLOCK_S, rate_hz)
     largest = energy[: len(energy) // block * block].reshape(-1, block).max(axis=1)
-    usual, quiet = np.median(largest), np.sort(energy)[len(energy) // 4]
+    usual, quiet = np.median(largest), np.partition(energy, len(energy) // 4)[len(energy) // 4]
     if usual == 0 or usual < _CONTRAST * quiet:
         return none
     found = _peaks(energy, usual / _SHARE, seconds(_REFRACTORY_S, rate_hz))
@@ -100,15 +103,18 @@ def _aligned(slope: np.ndarray, positions: list[int], rate_hz: float) -> np.ndar
     inside = [p for p in positions if half + lag <= p < slope.shape[1] - half - lag]
     if not inside:
         return np.zeros(0, np.int64)
-    around = np.stack([slope[:, p - half - lag : p + half + lag + 1] for p in inside])
+    around = np.stack([slope[:, p - half - lag : p + half + lag + 1] for p in inside]).astype(np.int64)
     windows = np.lib.stride_tricks.sliding_window_view(around, 2 * half + 1, axis=2)
     shifts = np.zeros(len(inside), np.int64)
     for _ in range(2):  # the second time with a template of aligned beats
-        template = np.floor(np.median(_cut(around, shifts, half, lag), axis=0)).astype(np.int64)
+        beats = _cut(around, shifts, half, lag)
+        beats.sort(axis=-1)
+        template = (beats[..., (len(inside) - 1) // 2] + beats[..., len(inside) // 2]) // 2
         shifts = np.einsum("blsw,lw->bs", windows, template).argmax(axis=1) - lag  # of whole numbers: exact
     return np.array(inside, np.int64) + shifts
 
 
 def _cut(around: np.ndarray, shifts: np.ndarray, half: int, lag: int) -> np.ndarray:
-    """Of each beat's slopes [beats, leads, ...] the 2 * half + 1 that are ``shifts`` away from its place."""
-    return np.stack([one[:, lag + s : lag + s + 2 * half + 1] for one, s in zip(around, shifts.tolist(), strict=True)])
+    """Of each beat's slopes [beats, leads, ...] the 2 * half + 1 that are ``shifts`` away from its place, beats last."""
+    begins = (shifts + lag).tolist()
+    return np.stack([one[:, k : k + 2 * half + 1] for one, k in zip(around, begins, strict=True)], axis=-1)

@@ -25,7 +25,7 @@ class Ecg:
     def __init__(self, sample: np.ndarray, lead_names: tuple[str, ...], rate_hz: float):
         self.names = LEADS_8 if set(LEADS_8) <= set(lead_names) else tuple(lead_names)
         rows = [lead_names.index(name) for name in self.names]
-        self.signal, self.rate_hz = np.asarray(sample)[rows].astype(np.int64), float(rate_hz)
+        self.signal, self.rate_hz = np.asarray(sample)[rows].astype(np.int32), float(rate_hz)
 
     @cached_property
     def _beats(self):

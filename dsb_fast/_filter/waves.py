@@ -67,13 +67,15 @@ def _within(duration_s: float, limits: tuple[float, float]) -> float:
 
 
 def _median_beat(beats: Beats, before: int, after: int) -> np.ndarray | None:
-    """float64 [leads, before + after]: of each value the median over the beats, each less its own median."""
+    """float64 [leads, before + after]: of each value the median over the beats, each less its own mean, cut down."""
     time = beats.signal.shape[1]
     inside = [p for p in beats.positions.tolist() if before <= p <= time - after]
     if len(inside) < 3 or before < seconds(0.1, beats.rate_hz):
         return None
-    cut = np.stack([beats.signal[:, p - before : p + after] for p in inside]).astype(np.float64)
-    return np.median(cut - np.median(cut, axis=2, keepdims=True), axis=0)
+    cut = np.stack([beats.signal[:, p - before : p + after] for p in inside], axis=-1)
+    cut -= (cut.sum(axis=1, dtype=np.int64) // cut.shape[1]).astype(cut.dtype)[:, None]
+    cut.sort(axis=-1)
+    return (cut[..., (len(inside) - 1) // 2] + cut[..., len(inside) // 2]) / 2
 
 
 def _smooth(values: np.ndarray, rate_hz: float) -> np.ndarray:
@@ -95,7 +97,7 @@ def _qrs(beat: np.ndarray, center: int, rate_hz: float) -> tuple[int, int] | Non
     speed = _smooth(speed, rate_hz)
     near = seconds(0.06, rate_hz)
     fastest = center - near + int(speed[center - near : center + near + 1].argmax())
-    quiet = float(np.sort(speed)[len(speed) // 4])
+    quiet = float(np.partition(speed, len(speed) // 4)[len(speed) // 4])
     least = quiet + _SHARE * (float(speed[fastest]) - quiet)
     still = seconds(_STILL_S, rate_hz)
     end = _until_still(speed[fastest:] < least, still)
