@@ -115,6 +115,6 @@ def _aligned(slope: np.ndarray, positions: list[int], rate_hz: float) -> np.ndar
 
 
 def _cut(around: np.ndarray, shifts: np.ndarray, half: int, lag: int) -> np.ndarray:
-    """Of each beat's slopes [beats, leads, ...] the 2 * half + 1 that are ``shifts`` away from its place, beats last."""
+    """Of each beat's slopes [beats, leads, ...] the 2 * half + 1 ``shifts`` away from its place; beats last."""
     begins = (shifts + lag).tolist()
     return np.stack([one[:, k : k + 2 * half + 1] for one, k in zip(around, begins, strict=True)], axis=-1)
