@@ -324,7 +324,8 @@ def test_hostile_records_are_refused(tmp_path, record):
 
 
 @pytest.mark.parametrize("entry", [
-    {"keep": 5}, {"keep": None}, {"annotate": "noise_uv"}, {"annotate": [5]}, {"measurements": []},
+    {"keep": 5}, {"keep": None},
+    {"annotate": "noise_uv"}, {"annotate": [5]}, {"annotate": ["../../x"]}, {"annotate": ["a,b"]}, {"measurements": []},
     {"measurements": {"noise_uv": True}}, {"shard_size": 10**15, "count": 10**15, "shards": [], "complete": False},
 ])  # fmt: skip
 def test_hostile_entries_are_refused(tmp_path, entry):
@@ -432,3 +433,12 @@ def test_the_command(command, one_line, tmp_path):
     for text, word in [("heart_rate > 5", "heart_rate_bpm is"), ("beats >", "ends"), ("exit('os')", "character 6")]:
         line = one_line(command(*arguments, "-o", "c", "--keep", text), 2)
         assert word in line and not (tmp_path / "c").exists()
+
+
+def test_labels_of_a_large_archive_are_not_held_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr("dsb_fast._bulk.kept._LARGEST_SHARD", 1000)
+    make(tmp_path / "d", writers.IMAGE, "stylegan-zip", keep="", annotate="all", shard_size=10)
+    assert verify.verify_dataset(str(tmp_path / "d"))["samples"] == COUNT
+    assert len((tmp_path / "d/labels/000000008.csv").read_text().splitlines()) == 11
+    with pytest.raises(dsb_fast.InputError, match="with annotate a shard is held in memory"):
+        make(tmp_path / "e", writers.IMAGE, "parquet", keep="", annotate="all", shard_size=10)

@@ -12,29 +12,33 @@ from .plan import Plan, Shard, runs
 
 KEPT, REJECTED, YIELD = "kept", "rejected", "yield"  # entries of a shard's record, and of the manifest
 MAX_SAMPLES = 200_000_000  # whose rejected numbers, 5 bytes each at worst, a manifest can hold
-_LARGEST_SHARD = 1 << 30  # bytes of samples: a shard is held in memory until it is known how many are kept
+_LARGEST_SHARD = 1 << 30  # bytes of samples, where a shard is held in memory
 _MOST_IN_SHARD = 1_000_000
+_NAME = re.compile("[a-z][a-z0-9_]{0,63}")
 _RANGE = re.compile("([0-9]{1,7})(?:-([0-9]{1,7}))?")
 
 
 def check_filtered(recipe: dict, format_) -> None:
-    """Raises InputError if a filtered dataset can't be made of ``recipe`` in this format."""
-    if KEEP not in recipe:
-        return
-    if not format_.sparse or format_.group > 1:
+    """Raises InputError if a dataset can't be filtered or labelled as ``recipe`` says in this format."""
+    if KEEP in recipe and (not format_.sparse or format_.group > 1):
         how = " with a grid" if format_.group > 1 else ""
         raise InputError(f"keep: format {format_.name}{how} can't leave samples out; npy, parquet and others can")
     size = 1
     for length in recipe["sample_shape"]:
         size *= length
     most = max(1, _LARGEST_SHARD // (size * (2 if recipe["sample_dtype"] == "int16" else 1)))
-    if recipe["shard_size"] > most:
+    if is_held(recipe, format_) and recipe["shard_size"] > most:
         raise InputError(
-            f"shard_size: {recipe['shard_size']}; with keep a shard is held in memory, and {most} of these samples are "
-            "1 GiB; ask for a smaller --shard-size"
+            f"shard_size: {recipe['shard_size']}; with {KEEP if KEEP in recipe else ANNOTATE} a shard is held in "
+            f"memory, and {most} of these samples are 1 GiB; ask for a smaller --shard-size"
         )
-    if recipe["count"] > MAX_SAMPLES:
+    if KEEP in recipe and recipe["count"] > MAX_SAMPLES:
         raise InputError(f"keep: {recipe['count']} samples; a dataset that is filtered has at most {MAX_SAMPLES}")
+
+
+def is_held(recipe: dict, format_) -> bool:
+    """Whether all samples of a shard must be there before the first is written: how many are kept, or their labels."""
+    return KEEP in recipe or (ANNOTATE in recipe and format_.holds_labels)
 
 
 def about_kept(shard: Shard) -> dict:
@@ -90,7 +94,7 @@ def is_filter(recipe: dict) -> bool:
         isinstance(keep, (str, dict))
         and (KEEP not in recipe or recipe["shard_size"] <= _MOST_IN_SHARD)
         and isinstance(names, list)
-        and all(isinstance(name, str) for name in names)
+        and all(isinstance(name, str) and _NAME.fullmatch(name) for name in names)  # which names files, in zarr
         and isinstance(versions, dict)
         and all(type(version) is int for version in versions.values())
     )
@@ -105,10 +109,10 @@ def yield_of(recipe: dict, records: Iterable[dict]) -> dict:
 
 def yield_in_words(manifest: dict) -> str:
     """As in "kept 812 of 1000 (81.2 %)"; '' where nothing is filtered."""
-    found = manifest.get(YIELD)
-    if KEEP not in manifest or not found:
+    if KEEP not in manifest:
         return ""
-    return f"kept {found[KEPT]} of {found['tried']} ({100 * found[KEPT] / found['tried']:.1f} %)"
+    found = yield_of(manifest, manifest["shards"])[YIELD]
+    return f"kept {found[KEPT]} of {found['tried']} ({100 * found[KEPT] / max(found['tried'], 1):.1f} %)"
 
 
 @dataclass(frozen=True)

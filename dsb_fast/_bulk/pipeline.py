@@ -17,6 +17,7 @@ import numpy as np
 from .._filter.selection import Selection
 from .._parallel import ordered
 from .interrupts import HeldInterrupts
+from .kept import is_held
 from .plan import Shard
 from .shard_files import Folder, ShardFiles
 from .stats import MEASURE, Clock, Stats
@@ -74,7 +75,7 @@ class Pipeline:
                 for first in batches:
                     own = self._of_shard(first, batches, interrupts, clock)
                     shard = first.shard
-                    if self._selection:  # names, and what stands before samples, depend on how many are kept
+                    if is_held(self.format.context.about, self.format):
                         own = list(own)
                         shard = self._selected(shard, own)
                     files = ShardFiles(self.folder, shard, self.format)
@@ -107,7 +108,7 @@ class Pipeline:
             clock.enter(MEASURE)
             kept, labels = self._selection.of_batch(samples)
             clock.enter("encode")
-            numbers, samples = tuple((np.flatnonzero(kept) + first).tolist()), samples[kept]
+            numbers, samples = tuple(first + k for k in np.flatnonzero(kept).tolist()), samples[kept]
             encoded = self.format.encode_kept(samples, numbers, labels)
             return _Batch(shard, count, samples, encoded, numbers, labels)
 
@@ -128,16 +129,15 @@ class Pipeline:
         """What is stored of a shard, all of whose ``batches`` are there."""
         if self._selection.filters:
             shard = shard.keeping(tuple(number for batch in batches for number in batch.numbers))
-        names = self._selection.annotate
-        return replace(
-            shard, labels={name: np.concatenate([batch.labels[name] for batch in batches]) for name in names}
-        )
+        return replace(shard, labels=_joined([batch.labels for batch in batches]))
 
     def _fill(self, files: ShardFiles, batches: Iterable[_Batch], clock: Clock) -> None:
         """Write the whole shard of ``files``."""
+        labels: list[dict[str, np.ndarray]] = []
 
         def encoded() -> Iterator[list]:
             for batch in batches:
+                labels.append(batch.labels)
                 clock.enter("digest")
                 files.add_samples(batch.samples)
                 clock.enter("encode")
@@ -164,8 +164,8 @@ class Pipeline:
         else:
             for _ in encoded():
                 pass
-        if self._selection and self._selection.annotate:
-            for data in self.format.label_bytes(files.shard) if self.format.label_files(files.shard) else ():
+        if self.format.label_files(files.shard):
+            for data in self.format.label_bytes(replace(files.shard, labels=_joined(labels))):
                 write([data], True)
         clock.enter("wait")
         self.stats.count(files.shard.count, 0)
@@ -177,3 +177,8 @@ class Pipeline:
             except BaseException:
                 files.discard()
                 raise
+
+
+def _joined(labels: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Labels of batches one after the other."""
+    return {name: np.concatenate([some[name] for some in labels]) for name in labels[0]}
