@@ -100,6 +100,12 @@ def is_filter(recipe: dict) -> bool:
     )
 
 
+def stored_of(plan: Plan, recipe: dict, record: dict) -> Shard | None:
+    """The shard of ``plan`` that ``record`` is of, as it is stored; None if it is of none or contradicts itself."""
+    shard = plan.shard_of(record)
+    return stored(shard, record) if shard and is_whole_record(record, recipe, shard) else None
+
+
 def yield_of(recipe: dict, records: Iterable[dict]) -> dict:
     """The manifest's entry of how many were tried and kept; {} where nothing is filtered."""
     if KEEP not in recipe:

@@ -74,6 +74,13 @@ class Plan:
         begin = first * self.shard_size
         return Plan(self.start + begin, min(end * self.shard_size, self.count) - begin, self.shard_size)
 
+    def shard_of(self, record: dict) -> Shard | None:
+        """The shard that a record is of; None if it is of none of these."""
+        k = (record["first"] - self.start) // self.shard_size
+        if not 0 <= k < self.shards or (self[k].first, self[k].count) != (record["first"], record["count"]):
+            return None
+        return self[k]
+
     @property
     def shards(self) -> int:
         """How many there are; ``len`` can't tell more than 2^63."""

@@ -14,6 +14,7 @@ from .._errors import DatasetError, InputError
 from . import writers
 from .kept import plan_of, stored
 from .manifest_file import read_manifest
+from .places import fetched, resolve
 from .plan import SHARD_RANGE, Plan, Shard
 
 
@@ -58,13 +59,17 @@ def file_of(format_: writers.Format, shard: Shard, number: int) -> tuple[Shard, 
 def stored_sample(folder: str, format_: writers.Format, shard: Shard, number: int) -> np.ndarray:
     """Sample ``number`` of a shard as it is stored. Raises ValueError if its file is not what was written."""
     part, position = file_of(format_, shard, number)
-    return format_.decode_one(open_files(folder, format_.file_names(part)), part, position)
+    names = format_.file_names(part)
+    with fetched(folder, names) as here:
+        return format_.decode_one(open_files(here, names), part, position)
 
 
 def _stored_samples(folder: str, format_: writers.Format, manifest: dict) -> Iterator[np.ndarray]:
     for planned, record in zip(Plan.of(manifest), manifest["shards"], strict=True):
         shard = stored(planned, record)
-        yield from format_.decode(open_files(folder, format_.file_names(shard)), shard)
+        names = format_.file_names(shard)
+        with fetched(folder, names) as here:
+            yield from format_.decode(open_files(here, names), shard)
 
 
 def sheet(folder: str, count: int | None = None, nrow: int = 8, padding: int = 2) -> np.ndarray:
@@ -72,6 +77,7 @@ def sheet(folder: str, count: int | None = None, nrow: int = 8, padding: int = 2
 
     Layout of :func:`dsb_fast._images.make_grid`. Raises DatasetError if the folder holds no such images.
     """
+    folder = resolve(folder)
     manifest = read_manifest(folder)
     if manifest is None or not manifest.get("complete"):
         raise DatasetError(f"{folder}: no finished dataset; dsb-fast generate makes one")

@@ -9,6 +9,7 @@ from .._errors import DatasetError, InputError, VerificationError
 from .._filter.selection import ANNOTATE, KEEP
 from .kept import yield_in_words
 from .manifest_file import MANIFEST, describe_difference, differing, read_manifest, read_manifest_file
+from .places import is_url, resolve
 from .plan import SHARD_RANGE, Plan
 from .recipe import load_again, make_recipe, same_footing
 from .run import generate_dataset
@@ -52,6 +53,7 @@ def regenerate(path: str, folder: str, device: str | None = None, checkpoint: st
     version can't make, VerificationError if the weights are others, or if samples differ although model, weights and
     arithmetic are the manifest's own.
     """
+    path, folder = resolve(path), resolve(folder)
     manifest = _read(path)
     generator = load_again(manifest, path, device, checkpoint)
     try:
@@ -77,7 +79,7 @@ def regenerate(path: str, folder: str, device: str | None = None, checkpoint: st
     if others:
         said = "; ".join(d for d in describe_difference(manifest, recipe) if d.split(" ", 1)[0] in others)
         raise DatasetError(f"{path}: asks for what this model does not make ({said})")
-    if how.get("overwrite") and os.path.realpath(os.path.join(folder, MANIFEST)) == os.path.realpath(_file(path)):
+    if how.get("overwrite") and _same_place(os.path.join(folder, MANIFEST), _file(path)):
         raise DatasetError(f"{folder}: --overwrite would remove the manifest itself; name another folder")
     generate_dataset(generator, folder, recipe, options, format_, **how)
     return _compare(path, manifest, read_manifest(folder), same_footing(generator, manifest))
@@ -93,8 +95,13 @@ def _keep(path: str, manifest: dict) -> str | None:
     return keep
 
 
+def _same_place(one: str, other: str) -> bool:
+    return one == other if is_url(one) or is_url(other) else os.path.realpath(one) == os.path.realpath(other)
+
+
 def _file(path: str) -> str:
-    return os.path.join(path, MANIFEST) if os.path.isdir(path) else path
+    is_folder = not path.endswith(".json") if is_url(path) else os.path.isdir(path)
+    return os.path.join(path, MANIFEST) if is_folder else path
 
 
 def _read(path: str) -> dict:

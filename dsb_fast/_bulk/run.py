@@ -13,12 +13,15 @@ from . import writers
 from .manifest import Dataset
 from .manifest_file import MAX_SHARDS
 from .pipeline import Pipeline
+from .places import open_dataset, resolve
 from .plan import Plan
 from .recipe import make_recipe
 from .stats import Stats
 from .system import System
 
-__all__ = ["generate_dataset", "make_recipe", "write_recipe"]
+ENGINES = ("local", "ray")
+
+__all__ = ["ENGINES", "generate_dataset", "make_recipe", "write_recipe"]
 
 
 def generate_dataset(
@@ -37,27 +40,37 @@ def generate_dataset(
     keep: Callable | None = None,
     stats: Stats | None = None,
     system: System | None = None,
+    engine: str = "local",
+    ray_address: str | None = None,
 ) -> bool:
     """Make the dataset, or what is missing of it. False if it was finished already and nothing was written.
 
-    ``workers`` above 1: so many processes, each with its share of the cores; ``threads`` that make samples in a process
-    (default: what the backend has a use for); ``extend``: a dataset of the same recipe with fewer samples is made
-    longer; ``progress(done, of)`` is called after every batch; ``keep`` is the function that the recipe names, if it
-    names one; ``stats`` takes where the time went.
+    ``folder`` may be a URL of a store, where ``system`` has no part; ``workers`` above 1: so many processes, each with
+    its share of the cores; ``threads`` that make samples in a process (default: what the backend has a use for);
+    ``extend``: a dataset of the same recipe with fewer samples is made longer; ``progress(done, of)`` is called after
+    every batch; ``keep`` is the function that the recipe names, if it names one; ``stats`` takes where the time went;
+    ``engine`` "ray": as tasks on a Ray cluster, that of ``ray_address``, of ``RAY_ADDRESS``, or one started here.
 
     Raises DatasetError if the folder can't be used, InputError if there are too many shards, GenerationError if the
     work fails; finished shards stay and the same call goes on with the rest.
     """
+    _check_engine(engine, ray_address)
     _check_shards(recipe)
-    _check_keep(recipe, keep, workers)
-    stats = stats or Stats()
+    _check_keep(recipe, keep, workers, engine)
+    stats, folder = stats or Stats(), resolve(folder)
     begin = time.perf_counter()
     try:
-        with Dataset(folder, recipe, format_, overwrite, extend, system) as dataset:
+        with open_dataset(folder, recipe, format_, overwrite, extend, system) as dataset:
             if dataset.complete:
                 return False
             made = _Progress(progress, dataset).add
-            if workers and workers > 1:
+            if engine == "ray":
+                from .ray_engine import run_on_ray
+
+                run_on_ray(
+                    generator, dataset, batch_size, workers, threads, made, stats, ray_address, progress is not None
+                )
+            elif workers and workers > 1:
                 from .workers import run_workers
 
                 run_workers(generator, dataset, batch_size, workers, threads, made, stats)
@@ -74,6 +87,18 @@ def generate_dataset(
         stats.elapsed_s += time.perf_counter() - begin
 
 
+def _check_engine(engine: str, ray_address: str | None) -> None:
+    """Raises InputError, and MissingDependencyError before anything is written."""
+    if engine not in ENGINES:
+        raise InputError(f"engine: {engine!r}; there are {', '.join(ENGINES)}")
+    if engine == "ray":
+        from .ray_cluster import import_ray
+
+        import_ray()
+    elif ray_address is not None:
+        raise InputError("ray_address: is for engine ray; leave it out, or ask for --engine ray")
+
+
 def _check_shards(recipe: dict) -> None:
     """Raises InputError if the dataset's manifest would be one that nobody can read."""
     if Plan.of(recipe).shards > MAX_SHARDS:
@@ -83,14 +108,14 @@ def _check_shards(recipe: dict) -> None:
         )
 
 
-def _check_keep(recipe: dict, keep: Callable | None, workers: int | None) -> None:
+def _check_keep(recipe: dict, keep: Callable | None, workers: int | None, engine: str) -> None:
     """Raises InputError if a function is to be kept by that is not there, or is not everywhere."""
     if keep is None:
         Selection.of(recipe)
     elif not isinstance(recipe.get(KEEP), dict):
         raise InputError("keep: a function, but the recipe names none; pass it to make_recipe too")
-    if keep is not None and workers and workers > 1:
-        raise InputError("workers: a function can't go to other processes; use 1, or a condition's text as keep")
+    if keep is not None and ((workers and workers > 1) or engine != "local"):
+        raise InputError("workers, engine: keep is a function, which other processes have not; give a condition's text")
 
 
 def run_here(
@@ -105,9 +130,15 @@ def run_here(
 
 
 def write_recipe(folder: str, recipe: dict, format_: writers.Format, overwrite: bool = False) -> None:
-    """A folder with ``dataset.json`` alone, from which the dataset can be made. Raises DatasetError."""
-    with Dataset(folder, recipe, format_, overwrite) as dataset:
-        dataset.leave_recipe()
+    """A folder with ``dataset.json`` alone, from which the dataset can be made.
+
+    Raises DatasetError if the folder can't be used, GenerationError if it can't be written.
+    """
+    try:
+        with open_dataset(resolve(folder), recipe, format_, overwrite) as dataset:
+            dataset.leave_recipe()
+    except OSError as error:
+        raise GenerationError(f"{error.filename or folder}: {error.strerror or error}") from error
 
 
 class _Progress:

@@ -22,6 +22,7 @@ class Stats:
     wall_s: dict[str, float] = field(default_factory=dict)
     cpu_s: dict[str, float] = field(default_factory=dict)
     threads: dict[str, int] = field(default_factory=dict)  # that work on a stage
+    cores: int | None = None  # that there were, if not those of this machine
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def add(self, stage: str, wall_s: float, cpu_s: float) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from io import BytesIO
 from random import SystemRandom
@@ -16,6 +15,7 @@ from .kept import KEPT, YIELD, stored, yield_in_words, yield_of
 from .manifest import digest_of_files, index_is_whole
 from .manifest_file import JOURNAL, read_manifest
 from .part import part_in_words
+from .places import fetched, left_in, resolve
 from .plan import SHARD_RANGE, Plan, Shard
 from .read import file_of, index_files, open_files, open_format, stored_sample
 from .recipe import load_again, same_footing
@@ -31,28 +31,32 @@ def verify_dataset(
     ``checkpoint`` names the weights if they are not the published ones. Raises VerificationError that names every
     shard that is wrong.
     """
+    folder = resolve(folder)
     manifest = read_manifest(folder)
     if manifest is None:
         raise DatasetError(f"{folder}: no dataset.json; give the folder that dsb-fast generate wrote")
     if not manifest.get("complete"):
-        if not os.path.exists(os.path.join(folder, JOURNAL)):
+        if JOURNAL not in left_in(folder, TEMPORARY, JOURNAL):
             raise VerificationError(f"{folder}: a recipe without samples; dsb-fast regenerate makes them")
         raise VerificationError(f"{folder}: unfinished; run the same generate command again to finish it")
     format_ = open_format(folder, manifest)
     plan = Plan.of(manifest)
     wrong: list[str] = []
     for k, record in enumerate(manifest["shards"]):
-        problem = _check_shard(folder, format_, stored(plan[k], record), record)
+        shard = stored(plan[k], record)
+        with fetched(folder, format_.shard_files(shard)) as here:
+            problem = _check_shard(here, format_, shard, record)
         if problem:
             wrong.append(f"shard {record['name']} {problem}")
         if progress:
             progress(record["first"] + record["count"] - plan.start, plan.count)
-    if not index_is_whole(folder, format_, manifest, manifest["shards"]):
-        names = ", ".join(name for name, _ in index_files(format_, manifest))
-        wrong.append(f"the index {names} is not that of the dataset")
+    names = [name for name, _ in index_files(format_, manifest)]
+    with fetched(folder, names) as here:
+        if not index_is_whole(here, format_, manifest, manifest["shards"]):
+            wrong.append(f"the index {', '.join(names)} is not that of the dataset")
     if manifest.get(YIELD) != yield_of(manifest, manifest["shards"]).get(YIELD):
         wrong.append(f"the {YIELD} in dataset.json is not what its shards add up to")
-    left = sorted(n for n in os.listdir(folder) if n.startswith(TEMPORARY) or n == JOURNAL)
+    left = left_in(folder, TEMPORARY, JOURNAL)
     if left:
         wrong.append(f"unfinished work is left over: {left[0]}")
     if wrong:
@@ -132,7 +136,9 @@ def _equal(stored: np.ndarray, made: np.ndarray, near) -> bool:
 
 def _lossy_equal(folder: str, format_: writers.Format, part: Shard, made: np.ndarray, position: int, encoder) -> bool:
     """The file of ``part`` against one made of ``made``: byte for byte if ``encoder`` is ours, else what they show."""
-    stored = [file.read() for file in open_files(folder, format_.file_names(part))]
+    names = format_.file_names(part)
+    with fetched(folder, names) as here:
+        stored = [file.read() for file in open_files(here, names)]
     anew = format_.encode(made, part.first)
     if encoder == format_.encoder:
         return stored == anew

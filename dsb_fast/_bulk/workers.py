@@ -44,7 +44,10 @@ def run_workers(
         raise InputError("workers: only what dsb_fast.load has opened can be opened in another process; use 1")
     shards = dataset.missing()
     threads = threads or max(1, -(-generator.backend.parallel // workers))
+    if dataset.url and dataset.url.startswith("memory:"):
+        raise InputError(f"workers: {dataset.url} is in the memory of one process; use 1")
     task = {
+        "url": dataset.url,
         "folder": dataset.folder,
         "folder_fd": dataset.folder_fd,
         "recipe": dataset.recipe,
@@ -53,7 +56,7 @@ def run_workers(
         "threads": threads,
     }
     with _Workers(task, workers) as crew:
-        crew.serve(shards, dataset.note, made, stats)
+        crew.serve(shards, dataset.accept, made, stats)
 
 
 class _Worker:

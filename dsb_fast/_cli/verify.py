@@ -7,7 +7,7 @@ import sys
 
 def add_arguments(parser) -> None:
     """Options of the subcommand."""
-    parser.add_argument("folder", metavar="DIR")
+    parser.add_argument("folder", metavar="DIR", help="a folder, or a URL of a store")
     parser.add_argument("--sample", type=int, default=0, metavar="K", help="make K random samples again and compare")
     parser.add_argument("--checkpoint", metavar="FILE", help="the weights, if they are not the published ones")
     parser.add_argument("--quiet", action="store_true", help="no progress bar, no result")
