@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator
 
 from .._errors import DatasetError
 from .journal import journal_bytes, journal_records
+from .kept import stored_of
 from .manifest_file import JOURNAL, MANIFEST, make_manifest, manifest_bytes, read_manifest, refuse_other
 from .plan import Plan, Shard
 from .read import index_files
@@ -112,9 +113,11 @@ class Dataset:
     def _publish_file(self, name: str, pieces: Iterable[bytes]) -> None:
         _publish_file(self.folder, name, pieces, self.system)
 
+    def _in_order(self) -> list[dict]:
+        return [self.records[first] for first in sorted(self.records)]
+
     def _publish_manifest(self, complete: bool) -> None:
-        records = [self.records[first] for first in sorted(self.records)]
-        _publish_manifest(self.folder, make_manifest(self.recipe, records, complete), self.system)
+        _publish_manifest(self.folder, make_manifest(self.recipe, self._in_order(), complete), self.system)
 
     def _begin(self) -> None:
         self._unlink(JOURNAL)  # of a manifest that could not be read
@@ -139,7 +142,7 @@ class Dataset:
         """Of ``records`` those whose files have the recorded bytes."""
         plan = self.plan
         for record in records:
-            shard = plan.shard_of(record)
+            shard = stored_of(plan, self.recipe, record)
             if shard and self.file_digest(shard) == (record["sha256"], record["bytes"]):
                 self.records[record["first"]] = record
 
@@ -150,7 +153,9 @@ class Dataset:
     def _recheck(self, manifest: dict) -> None:
         """A finished dataset: nothing is written unless a shard is not what the manifest says."""
         self._keep_whole(manifest["shards"])
-        if len(self.records) == len(manifest["shards"]) and index_is_whole(self.folder, self.format, self.recipe):
+        if len(self.records) == len(manifest["shards"]) and index_is_whole(
+            self.folder, self.format, self.recipe, manifest["shards"]
+        ):
             self.complete = True
             self._unlink(JOURNAL)  # a kill between the manifest and the journal's removal leaves one
             return
@@ -179,7 +184,7 @@ class Dataset:
 
     def file_digest(self, shard: Shard) -> tuple[str, int] | None:
         """SHA-256 and size of a shard's files, one after the other; None if one is missing."""
-        return digest_of_files(self.folder, self.format.file_names(shard))
+        return digest_of_files(self.folder, self.format.shard_files(shard))
 
     def note(self, record: dict) -> None:
         """Put a published shard into the journal."""
@@ -197,7 +202,7 @@ class Dataset:
 
     def finish(self) -> None:
         """Write the format's index, then fold the journal into the manifest."""
-        for name, pieces in index_files(self.format, self.recipe):
+        for name, pieces in index_files(self.format, self.recipe, self._in_order()):
             self._publish_file(name, pieces)
         self._publish_manifest(True)
         self.complete = True
@@ -297,9 +302,9 @@ def digest_of_files(folder: str, names: list[str]) -> tuple[str, int] | None:
     return digest.hexdigest(), size
 
 
-def index_is_whole(folder: str, format_: Format, recipe: dict) -> bool:
+def index_is_whole(folder: str, format_: Format, recipe: dict, records: list[dict]) -> bool:
     """Whether the files of a format for the whole dataset are what the plan calls for."""
-    for name, pieces in index_files(format_, recipe):
+    for name, pieces in index_files(format_, recipe, records):
         try:
             with open(os.path.join(folder, name), "rb") as file:
                 if any(file.read(len(piece)) != piece for piece in pieces) or file.read(1):

@@ -9,6 +9,7 @@ import os
 from .._errors import DatasetError
 from .._synthetic import SYNTHETIC
 from .._version import __version__
+from .kept import YIELD, is_filter, is_whole_record, yield_of
 from .places import fetched, is_url
 from .plan import SHARD_RANGE, Plan
 
@@ -17,7 +18,7 @@ MANIFEST = "dataset.json"
 JOURNAL = "dataset.journal"
 
 # Left out when recipes are compared: words, and the version, which graph_sha256, grade and depends_on pin more finely.
-_NOT_COMPARED = {"shards", "complete", "engine_version", "synthetic", "title", "licence", "citation"}
+_NOT_COMPARED = {"shards", "complete", "engine_version", "synthetic", "title", "licence", "citation", YIELD}
 MAX_MANIFEST = 1 << 30  # bytes
 MAX_SHARDS = 3_000_000  # whose records, 300 bytes each, are less than that
 _ENTRIES = {
@@ -67,6 +68,7 @@ def make_manifest(recipe: dict, records: list[dict], complete: bool) -> dict:
     """The manifest of a dataset whose shards have ``records``, or of one that is not complete."""
     return {
         **recipe,
+        **(yield_of(recipe, records) if complete else {}),
         "synthetic": SYNTHETIC,
         "engine_version": __version__,
         "complete": complete,
@@ -133,12 +135,15 @@ def check_manifest(path: str, manifest) -> None:
         raise wrong("start, count or shard_size is out of range")
     if SHARD_RANGE in manifest and not _is_part(manifest[SHARD_RANGE], Plan.whole(manifest).shards):
         raise wrong(f"{SHARD_RANGE} is {_short(manifest[SHARD_RANGE])}, of {Plan.whole(manifest).shards} shards")
+    if not is_filter(manifest):
+        raise wrong("keep, annotate or measurements is of another type")
     plan = Plan.of(manifest)
     for k, record in enumerate(manifest["shards"]):
         if (
             not is_record(record)
             or k >= plan.shards
             or (record["first"], record["count"]) != (plan[k].first, plan[k].count)
+            or not is_whole_record(record, manifest, plan[k])
         ):
             raise wrong(f"shard {k} is not the one that start, count and shard_size call for")
     if manifest.get("complete") and len(manifest["shards"]) != plan.shards:

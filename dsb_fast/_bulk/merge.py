@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from .._errors import DatasetError, GenerationError, InputError, VerificationError
 from .interrupts import HeldInterrupts
+from .kept import YIELD, stored
 from .manifest import Dataset, retire
 from .manifest_file import JOURNAL, MAX_SHARDS, describe_difference, read_manifest
 from .placed_files import PlacedFiles
@@ -18,7 +19,7 @@ from .read import open_format
 from .shard_files import TEMPORARY
 from .system import System
 
-_NOT_RECIPE = (SHARD_RANGE, "synthetic", "engine_version", "complete", "shards")
+_NOT_RECIPE = (SHARD_RANGE, YIELD, "synthetic", "engine_version", "complete", "shards")
 
 
 @dataclass(frozen=True)
@@ -186,10 +187,11 @@ def _place(parts: list[_Part], dataset: Dataset, link: bool, progress) -> int:
             for shard, record in zip(Plan.of(part.manifest), part.manifest["shards"], strict=False):
                 if shard.first in dataset.records:
                     continue
-                files = PlacedFiles(dataset, shard, dataset.format, interrupts.check)
+                there = stored(shard, record)
+                files = PlacedFiles(dataset, there, dataset.format, interrupts.check)
                 try:
                     interrupts.check()
-                    names = dataset.format.file_names(shard)
+                    names = dataset.format.shard_files(there)
                     with fetched(part.folder, names) as here:
                         files.place(here, record, link, part.folder)
                 except BaseException:

@@ -26,7 +26,7 @@ class PlacedFiles(ShardFiles):
 
     def __init__(self, folder: Folder, shard: Shard, format_: Format, check: Callable[[], None]):
         super().__init__(folder, shard, format_)
-        self._all_names, self._check = format_.file_names(shard), check
+        self._all_names, self._check = format_.shard_files(shard), check
         self.copied = False
 
     def place(self, source: str, record: dict, link: bool, called: str | None = None) -> None:

@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 
 from .._errors import DatasetError, InputError, VerificationError
+from .._filter.selection import ANNOTATE, KEEP
+from .kept import yield_in_words
 from .manifest_file import MANIFEST, describe_difference, differing, read_manifest, read_manifest_file
 from .places import is_url, resolve
 from .plan import SHARD_RANGE, Plan
@@ -26,6 +28,7 @@ class Regenerated:
     same_samples: int  # shards with its digest of the samples
     compared: bool  # whether the manifest has checksums; a recipe has none
     other_footing: str  # what differs here from where the manifest was made; '' if nothing does
+    kept: str = ""  # how many samples were kept, in words, where some were rejected
 
     def sentence(self) -> str:
         """The result in words."""
@@ -36,7 +39,11 @@ class Regenerated:
             text += ", all with the manifest's bytes"
         else:
             text += f", {self.same_bytes} with the manifest's bytes, {self.same_samples} with its samples"
-        return text + (f"; here {self.other_footing}" if self.other_footing else "")
+        return (
+            text
+            + (f"; {self.kept}" if self.kept else "")
+            + (f"; here {self.other_footing}" if self.other_footing else "")
+        )
 
 
 def regenerate(path: str, folder: str, device: str | None = None, checkpoint: str | None = None, **how) -> Regenerated:
@@ -58,6 +65,8 @@ def regenerate(path: str, folder: str, device: str | None = None, checkpoint: st
             manifest["format"],
             manifest["shard_size"],
             manifest.get("format_options"),
+            keep=_keep(path, manifest),
+            annotate=manifest.get(ANNOTATE),
             **manifest["options"],
         )
     except InputError as error:
@@ -74,6 +83,16 @@ def regenerate(path: str, folder: str, device: str | None = None, checkpoint: st
         raise DatasetError(f"{folder}: --overwrite would remove the manifest itself; name another folder")
     generate_dataset(generator, folder, recipe, options, format_, **how)
     return _compare(path, manifest, read_manifest(folder), same_footing(generator, manifest))
+
+
+def _keep(path: str, manifest: dict) -> str | None:
+    """The condition of a manifest. Raises DatasetError if it is a function, which no manifest can hold."""
+    keep = manifest.get(KEEP)
+    if isinstance(keep, dict):
+        raise DatasetError(
+            f"{path}: filtered by a function of Python, {keep.get('function')}, which only its owner has"
+        )
+    return keep
 
 
 def _same_place(one: str, other: str) -> bool:
@@ -106,4 +125,5 @@ def _compare(path: str, manifest: dict, made: dict, same: bool) -> Regenerated:
         len(pairs) - len(other),
         bool(pairs),
         "; ".join(describe_difference(manifest, made)),
+        yield_in_words(made),
     )

@@ -34,7 +34,8 @@ def remove_dataset(folder: str, manifest: dict, system: System) -> None:
             remove_file(folder, name, system)
         for name, _ in index_files(format_, manifest):
             remove_file(folder, name, system)
-        for inner in _folders(format_, plan) - {""}:
+        inners = {os.path.dirname(name) for name, _ in index_files(format_, manifest)}
+        for inner in (_folders(format_, plan) | inners) - {""}:
             with contextlib.suppress(OSError):  # it is not there, or foreign files are in it
                 system.remove_directory(os.path.join(folder, inner))
     remove_file(folder, JOURNAL, system)
@@ -70,13 +71,13 @@ def own_names(manifest: dict, names: list[str]) -> list[str]:
 
 def _is_of(format_: Format, plan: Plan, before: int) -> Callable[[str], bool]:
     """Tells whether a file is one of a shard of ``plan``."""
-    names_of = lru_cache(maxsize=8)(lambda k: frozenset(format_.file_names(plan[k])))
+    names_of = lru_cache(maxsize=8)(lambda k: frozenset(format_.shard_files(plan[k])))
     return lambda name: any(name in names_of(k) for k in _shards_named(os.path.basename(name), plan, before))
 
 
 def _folders(format_: Format, plan: Plan) -> set[str]:
     """Where the files of shards are: '' for the dataset's own folder, else a folder in it."""
-    return {os.path.dirname(name) for name in format_.file_names(plan[0])} if plan.count else set()
+    return {os.path.dirname(name) for name in format_.shard_files(plan[0])} if plan.count else set()
 
 
 def _numbers(name: str) -> list[int]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from .._errors import GenerationError, InputError
+from .._filter.selection import KEEP, Selection
 from .._generator import Generator
 from . import writers
 from .manifest import Dataset
@@ -36,6 +37,7 @@ def generate_dataset(
     overwrite: bool = False,
     extend: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    keep: Callable | None = None,
     stats: Stats | None = None,
     system: System | None = None,
     engine: str = "local",
@@ -46,13 +48,15 @@ def generate_dataset(
     ``folder`` may be a URL of a store, where ``system`` has no part; ``workers`` above 1: so many processes, each with
     its share of the cores; ``threads`` that make samples in a process (default: what the backend has a use for);
     ``extend``: a dataset of the same recipe with fewer samples is made longer; ``progress(done, of)`` is called after
-    every batch; ``stats`` takes where the time went; ``engine`` "ray": as tasks on a Ray cluster, that of
-    ``ray_address``, of ``RAY_ADDRESS``, or one started here. Raises DatasetError if the folder can't be used,
-    InputError if there are too many shards, GenerationError if the work fails; finished shards stay and the same call
-    goes on with the rest.
+    every batch; ``keep`` is the function that the recipe names, if it names one; ``stats`` takes where the time went;
+    ``engine`` "ray": as tasks on a Ray cluster, that of ``ray_address``, of ``RAY_ADDRESS``, or one started here.
+
+    Raises DatasetError if the folder can't be used, InputError if there are too many shards, GenerationError if the
+    work fails; finished shards stay and the same call goes on with the rest.
     """
     _check_engine(engine, ray_address)
     _check_shards(recipe)
+    _check_keep(recipe, keep, workers, engine)
     stats, folder = stats or Stats(), resolve(folder)
     begin = time.perf_counter()
     try:
@@ -71,7 +75,7 @@ def generate_dataset(
 
                 run_workers(generator, dataset, batch_size, workers, threads, made, stats)
             else:
-                run_here(generator, dataset, options, batch_size, threads, made, stats)
+                run_here(generator, dataset, options, batch_size, threads, made, stats, keep)
             dataset.finish()
             return True
     except OSError as error:
@@ -104,13 +108,25 @@ def _check_shards(recipe: dict) -> None:
         )
 
 
-def run_here(generator: Generator, dataset: Dataset, options, batch_size, threads, made, stats: Stats) -> None:
+def _check_keep(recipe: dict, keep: Callable | None, workers: int | None, engine: str) -> None:
+    """Raises InputError if a function is to be kept by that is not there, or is not everywhere."""
+    if keep is None:
+        Selection.of(recipe)
+    elif not isinstance(recipe.get(KEEP), dict):
+        raise InputError("keep: a function, but the recipe names none; pass it to make_recipe too")
+    if keep is not None and ((workers and workers > 1) or engine != "local"):
+        raise InputError("workers, engine: keep is a function, which other processes have not; give a condition's text")
+
+
+def run_here(
+    generator: Generator, dataset: Dataset, options, batch_size, threads, made, stats: Stats, keep=None
+) -> None:
     """What is missing of ``dataset``, on this process's threads."""
     threads = threads or generator.backend.parallel
     per_thread = -(-(dataset.plan.count - dataset.samples_there) // threads)
     batch_size = batch_size or min(generator.batch_size, max(1, per_thread))
     make = partial(generator.make, dataset.recipe["seed"], options=options)
-    Pipeline(make, dataset.format, dataset, batch_size, threads, made, stats).run(dataset.missing())
+    Pipeline(make, dataset.format, dataset, batch_size, threads, made, stats, keep).run(dataset.missing())
 
 
 def write_recipe(folder: str, recipe: dict, format_: writers.Format, overwrite: bool = False) -> None:

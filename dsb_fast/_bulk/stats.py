@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 # Stage by stage what a sample goes through; a thread that is in none of them waits for another.
 STAGES = ("generate", "encode", "digest", "write", "publish")
+MEASURE = "measure"  # of samples that are filtered or labelled, once they are generated
 WAIT = "wait"
 
 
@@ -54,15 +55,21 @@ class Stats:
         for stage, threads in other["threads"].items():
             self.threads[stage] = self.threads.get(stage, 0) + threads
 
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Those that samples went through."""
+        return (STAGES[0], MEASURE, *STAGES[1:]) if MEASURE in self.threads else STAGES
+
     def busy(self) -> dict[str, float]:
         """Of each stage the share of its threads' time in which it was at work, 0 to 1."""
         elapsed = max(self.elapsed_s, 1e-9)
-        return {stage: self.wall_s.get(stage, 0.0) / (elapsed * max(self.threads.get(stage, 1), 1)) for stage in STAGES}
+        threads = {stage: max(self.threads.get(stage, 1), 1) for stage in self.stages}
+        return {stage: self.wall_s.get(stage, 0.0) / (elapsed * threads[stage]) for stage in threads}
 
     def machine(self, cores: int) -> dict[str, float]:
         """Of each stage the share of all ``cores`` that it kept busy, 0 to 1."""
         elapsed = max(self.elapsed_s, 1e-9)
-        return {stage: self.cpu_s.get(stage, 0.0) / (elapsed * cores) for stage in STAGES}
+        return {stage: self.cpu_s.get(stage, 0.0) / (elapsed * cores) for stage in self.stages}
 
     def table(self, cores: int) -> str:
         """What ``dsb-fast generate --stats`` prints."""
@@ -72,7 +79,7 @@ class Stats:
             f"{self.samples} samples, {self.bytes} bytes, {self.elapsed_s:.2f} s: {rate:.0f} samples/s",
             f"{'stage':10}{'threads':>8}{'busy':>8}{'machine':>9}   of {cores} cores",
         ]
-        for stage in STAGES:
+        for stage in self.stages:
             threads = self.threads.get(stage, 0)
             lines.append(f"{stage:10}{threads:8}{busy[stage]:8.0%}{machine[stage]:9.1%}")
         return "\n".join(lines) + "\n"

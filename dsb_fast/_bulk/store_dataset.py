@@ -12,6 +12,7 @@ from functools import cached_property
 
 from .._errors import DatasetError
 from .journal import is_journal_of, journal_bytes, journal_records
+from .kept import stored_of
 from .manifest_file import (
     JOURNAL,
     MANIFEST,
@@ -134,13 +135,15 @@ class StoreDataset(StoreFolder):
 
     def _open_journal(self) -> None:
         """Note what is known to be whole in one object, and say that the dataset is unfinished."""
-        records = [record for _, record in sorted(self.records.items())]
-        self.store.put(journal_object("recipe"), journal_bytes(self.recipe, records), late_harms=True)
+        self.store.put(journal_object("recipe"), journal_bytes(self.recipe, self._in_order()), late_harms=True)
         self._put_manifest(False)
 
+    def _in_order(self) -> list[dict]:
+        return [record for _, record in sorted(self.records.items())]
+
     def _put_manifest(self, complete: bool) -> None:
-        records = [record for _, record in sorted(self.records.items())]
-        self.store.put(MANIFEST, manifest_bytes(make_manifest(self.recipe, records, complete)), late_harms=True)
+        manifest = make_manifest(self.recipe, self._in_order(), complete)
+        self.store.put(MANIFEST, manifest_bytes(manifest), late_harms=True)
 
     def _resume(self, journals: list[bytes], recipe: dict) -> None:
         """Go on with ``recipe``, the dataset's own or one with fewer samples."""
@@ -161,24 +164,24 @@ class StoreDataset(StoreFolder):
         """Of ``records`` those whose files are there and have the recorded number of bytes."""
         plan = self.plan
         for record in records:
-            shard = plan.shard_of(record)
+            shard = stored_of(plan, self.recipe, record)
             if shard and self._size_of(shard) == record["bytes"]:
                 self.accept(record)
 
     def _size_of(self, shard: Shard) -> int | None:
-        sizes = [self._sizes.get(name) for name in self.format.file_names(shard)]
+        sizes = [self._sizes.get(name) for name in self.format.shard_files(shard)]
         return None if None in sizes else sum(sizes)
 
     def _index_is_whole(self) -> bool:
         return all(
             name in self._sizes and self.store.read(name) == b"".join(pieces)
-            for name, pieces in index_files(self.format, self.recipe)
+            for name, pieces in index_files(self.format, self.recipe, self._in_order())
         )
 
     def finish(self) -> None:
         """Write the format's index, then fold the journal into the manifest."""
         self.settle()
-        for name, pieces in index_files(self.format, self.recipe):
+        for name, pieces in index_files(self.format, self.recipe, self._in_order()):
             self.store.put(name, b"".join(pieces))
         self._put_manifest(True)
         self.complete = True

@@ -55,6 +55,14 @@ def add_arguments(parser) -> None:
         metavar="NAME=VALUE",
         help="an option of the format's own, such as compress_level=6 of png; may be given again",
     )
+    parser.add_argument(
+        "--keep", metavar="EXPR", help="write only samples of which this is true, as in 'heart_rate_bpm < 100 and "
+        "noise_uv < 20'; what is rejected is recorded, numbers stay (docs/filters.md)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--annotate", nargs="?", const="all", metavar="NAMES",
+        help="write measurements (all, or names with commas) as labels: columns, or a table beside the samples",
+    )  # fmt: skip
     parser.add_argument("--shard-size", type=int, metavar="K", help="samples a shard (default 256)")
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
@@ -121,6 +129,9 @@ def _part(args, recipe: dict) -> dict:
 
 def run(args) -> int:
     """Run the subcommand."""
+    from .._bulk.kept import yield_in_words
+    from .._bulk.manifest_file import read_manifest
+    from .._bulk.places import resolve
     from .._bulk.run import generate_dataset, make_recipe, write_recipe
     from .._bulk.stats import Stats
     from .._errors import InputError
@@ -134,8 +145,9 @@ def run(args) -> int:
     options = {name: value for name, value in given.items() if value is not None}
     format_options = _format_options(args)
     recipe, chosen, format_ = make_recipe(
-        generator, args.count, args.seed, args.start, args.format, args.shard_size, format_options, **options
-    )
+        generator, args.count, args.seed, args.start, args.format, args.shard_size, format_options,
+        keep=args.keep, annotate=args.annotate, **options,
+    )  # fmt: skip
     recipe = _part(args, recipe)
     if args.recipe_only:
         write_recipe(args.output, recipe, format_, args.overwrite)
@@ -147,6 +159,8 @@ def run(args) -> int:
         progress=progress_bar(args.quiet, "image" if format_.context.kind == "image" else "ECG"), stats=stats,
         engine=args.engine, ray_address=args.ray_address,
     )  # fmt: skip
+    if args.keep is not None and not args.quiet:
+        sys.stderr.write(f"dsb-fast: {args.output}: {yield_in_words(read_manifest(resolve(args.output)))}\n")
     if args.stats and written:
         print_stats(stats)
     if not args.quiet and not written:

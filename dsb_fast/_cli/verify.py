@@ -24,8 +24,9 @@ def run(args) -> int:
     found = verify_dataset(args.folder, args.sample, args.checkpoint, progress_bar(args.quiet, "sample"))
     if not args.quiet:
         again = f", {found['made_again']} made again" if args.sample else ""
+        kept = f"; {found['kept']}" if "kept" in found else ""
         part = f"; a part, {found['part']}" if "part" in found else ""
         sys.stdout.write(
-            f"{args.folder}: {found['samples']} samples in {found['shards']} shards are whole{again}{part}\n"
+            f"{args.folder}: {found['samples']} samples in {found['shards']} shards are whole{again}{part}{kept}\n"
         )
     return 0

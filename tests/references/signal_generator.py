@@ -54,6 +54,7 @@ class SignalGenerator:
         self.backend = SimpleNamespace(
             name="onnxruntime", grade="repeatable", depends_on={"onnxruntime": "1"}, parallel=2
         )
+        self.info = self.model.info()
 
     def make(self, seed, start, count, options):
         return random.uniform(seed, start, count, (8, LENGTH), low=-3000, high=3000).astype(np.int16)
