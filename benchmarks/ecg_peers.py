@@ -5,6 +5,7 @@ The ONNX peers get dsb_fast's own noise generator and conversion, which favours 
 
 from __future__ import annotations
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -28,6 +29,18 @@ def microvolts(signal: np.ndarray) -> np.ndarray:
     if not _kernels.microvolt(np.ascontiguousarray(signal), SCALE, out):
         raise FloatingPointError("the network's output has values that are not numbers")
     return out
+
+
+def compile_forward(network) -> None:
+    """``network.forward`` through torch.compile, made for the shapes that it meets first."""
+    import torch
+
+    network.forward = torch.compile(network.forward, dynamic=False)
+
+
+def why_not_compiled() -> str:
+    """What torch.compile lacks here, or ''."""
+    return "" if shutil.which("g++") or shutil.which("clang++") else "torch.compile needs a C++ compiler"
 
 
 class DsbFast:
@@ -122,13 +135,15 @@ def openvino(graph: bytes, precision: str = "f32") -> list[OpenVino]:
 
 
 class Torch:
-    """The network as published, eager, in batches of 32 under inference_mode; its own noise."""
+    """The network as published, in batches of 32 under inference_mode, eager or compiled; its own noise."""
 
-    def __init__(self, network, batch: int = 32):
+    def __init__(self, network, batch: int = 32, compiled: bool = False):
         from published_torch import PublishedNetwork
 
         self._network, self._batch = PublishedNetwork(network), batch
-        self.setting = f"eager, inference_mode, batch {batch}"
+        if compiled:
+            compile_forward(self._network)
+        self.setting = f"{'torch.compile' if compiled else 'eager'}, inference_mode, batch {batch}"
 
     def signal(self, noise):
         return self._network.signal(noise)

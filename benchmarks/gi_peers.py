@@ -133,11 +133,13 @@ def openvino(graph: bytes, inputs: Inputs, precision: str = "f32") -> list[OpenV
 
 
 class Torch:
-    """The network as published, eager, under no_grad as its package has it; its own random numbers."""
+    """The network as published, under no_grad as its package has it, eager or compiled; its own random numbers."""
 
-    def __init__(self, network, batch: int):
+    def __init__(self, network, batch: int, compiled: bool = False):
         self._network, self._batch = network, batch
-        self.setting = f"eager, no_grad, batch {batch}"
+        if compiled:
+            ecg_peers.compile_forward(network)
+        self.setting = f"{'torch.compile' if compiled else 'eager'}, no_grad, batch {batch}"
 
     def image(self, inputs):
         images = [self._network.image(p["z"], p["noise"], TRUNCATION) for p in parts(inputs, self._batch)]

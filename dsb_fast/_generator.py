@@ -10,6 +10,7 @@ import numpy as np
 
 from . import _backends, _kernels, _numpy_seeds
 from ._errors import DeviceError, InputError, ModelError
+from ._filter.selection import measure, selected
 from ._models import acceptance
 from ._parallel import ordered
 from ._prefetch import prefetched
@@ -101,14 +102,20 @@ class Generator:
         start: int = 0,
         batch_size: int | None = None,
         prefetch: int | None = None,
+        keep=None,
+        with_index: bool = False,
         **options,
-    ) -> Iterator[np.ndarray]:
+    ) -> Iterator:
         """The same samples as :meth:`sample`, batch after batch, in memory that does not grow with ``count``.
 
         While the consumer works on a batch, the next ``prefetch`` batches are made in the background: None is enough
         to keep every core busy, 0 makes nothing before it is asked for. Every batch but the last has ``batch_size``
         samples. Closing the iterator drops what is under way. Raises InputError as :meth:`sample` does, at once; what
         goes wrong later is raised by the batch that it concerns.
+
+        ``keep``: only samples for which this condition on measurements is true, or this function of them is (docs/
+        filters.md); batches are then what is left of them, and one of which nothing is left does not come.
+        ``with_index`` gives (numbers int64 [n], samples).
         """
         seed, start, count = check_range(seed, start, count)
         size = None if batch_size is None else whole_number("batch_size", batch_size, 1)
@@ -118,7 +125,31 @@ class Generator:
         share = self.share(count, self.backend.parallel)
         size = min(size or min(self.batch_size, share), max(1, count))
         batches = ((first, min(size, start + count - first)) for first in range(start, start + count, size))
-        return self.made_ahead(seed, batches, size, chosen, min(self.batch_size, share), prefetch=ahead)
+        made = self.made_ahead(seed, batches, size, chosen, min(self.batch_size, share), prefetch=ahead)
+        if keep is None and not with_index:
+            return made
+        return selected(self.model.context(chosen), made, range(start, start + count, size), keep, with_index)
+
+    def measure(self, samples, names="all", **options) -> dict[str, np.ndarray]:
+        """What filters measure (docs/filters.md) of this model's samples, such as :meth:`sample` gives.
+
+        ``names``: a list, text with commas, or "all". Returns float64 ``[N]`` by name, NaN where not measurable. Raises
+        InputError for a name that is no measurement or samples of another shape; ``options`` as made them.
+
+        >>> import dsb_fast
+        >>> generator = dsb_fast.load("cardiovascular.ecg")
+        >>> generator.measure(generator.sample(2), "heart_rate_bpm")["heart_rate_bpm"].shape
+        (2,)
+        """
+        chosen = self.model.options(**options)
+        shape = self.model.sample_shape(chosen)
+        samples = np.asarray(samples)
+        if samples.ndim != len(shape) + 1 or samples.shape[1:] != tuple(shape) or samples.dtype != self.model.dtype:
+            raise InputError(
+                f"samples: {samples.dtype} {list(samples.shape)}; they must be {np.dtype(self.model.dtype)} "
+                f"[N, {', '.join(map(str, shape))}]"
+            )
+        return measure(self.model.context(chosen), samples, names)
 
     def made_ahead(
         self, seed: int, batches, size: int, options, best: int | None = None, threads: int | None = None, prefetch=None

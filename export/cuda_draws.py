@@ -7,7 +7,7 @@ draw those that it was captured with.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import onnx
 from onnx import TensorProto
@@ -19,23 +19,31 @@ from .cuda_graph import CudaGraph, cuda_model
 NUMBERS = ("seed", "start", "count")  # inputs, uint64
 
 
-def build(draws: Sequence[Draw]) -> onnx.ModelProto:
-    """Inputs ``seed``, ``start``, ``count``, a uint64 each; outputs float32 [count, *shape] by name."""
+def build(draws: Sequence[Draw], channels_last: Collection[str] = ()) -> onnx.ModelProto:
+    """Inputs ``seed``, ``start``, ``count``, a uint64 each; outputs float32 [count, *shape] by name.
+
+    Those in ``channels_last``, each alone in its stream, are the same numbers as [count, *shape[1:], shape[0]].
+    """
     g = CudaGraph()
     outputs = {}
     for draw in draws:
-        _draw(g, draw)
-        outputs |= {name: ["count", *shape] for name, shape in draw.shapes.items()}
+        _draw(g, draw, channels_last)
+        outputs |= {name: ["count", *_placed(name, shape, channels_last)] for name, shape in draw.shapes.items()}
     kinds = dict.fromkeys(NUMBERS, TensorProto.UINT64)
     return cuda_model(g, "draws", {name: [] for name in NUMBERS}, outputs, kinds)
 
 
-def _draw(g: CudaGraph, draw: Draw) -> None:
+def _placed(name: str, shape: tuple[int, ...], channels_last: Collection[str]) -> tuple[int, ...]:
+    return (*shape[1:], shape[0]) if name in channels_last else shape
+
+
+def _draw(g: CudaGraph, draw: Draw, channels_last: Collection[str]) -> None:
     limits = {} if draw.kind == "normal" else {"low": draw.low, "high": draw.high}
     op = {"normal": "PhiloxNormal", "uniform": "PhiloxUniform"}[draw.kind]
     if len(draw.shapes) == 1:
         [(name, shape)] = draw.shapes.items()
-        g.ours(op, list(NUMBERS), [name], shape=list(shape), stream=draw.stream, **limits)
+        how = {"channels_last": 1} if name in channels_last else {}
+        g.ours(op, list(NUMBERS), [name], shape=list(shape), stream=draw.stream, **limits, **how)
         return
     sizes = {name: math.prod(shape) for name, shape in draw.shapes.items()}
     row = f"stream_{draw.stream}"

@@ -27,14 +27,17 @@ def build(
 ) -> onnx.ModelProto:
     """Input ``noise`` float32 [N, leads, length]; output ``signal``, the same.
 
-    With ``microvolt_scale`` the outputs are ``signal_uv`` int16 [N, leads, length], signal times scale cut toward zero,
-    and ``not_numbers`` int32 [1], how many values were none. ``precision`` "fp16": activations and weights of the
-    layers in :data:`HALF` are float16, sums float32. Raises InputError if ``length`` is not a multiple of 2500.
+    With ``microvolt_scale`` noise is [N, length, leads] and the outputs are ``signal_uv`` int16 [N, leads, length],
+    signal times scale cut toward zero, and ``not_numbers`` int32 [1], how many values were none. ``precision`` "fp16":
+    activations and weights of the layers in :data:`HALF` are float16, sums float32. Raises InputError if ``length`` is
+    not a multiple of 2500.
     """
     check_length(length)
     g = CudaGraph()
     middle, half = length // LENGTH_UNIT, HALF if precision == "fp16" else frozenset()
-    x, dense, encoded = _points_last(g, network.leads, length), middle <= DENSE_POINTS, {}
+    x = "noise" if microvolt_scale is not None else g.node("Transpose", ["noise"], "noise.turned", perm=[0, 2, 1])
+    x = g.node("Reshape", [x, g.shape(0, 1, length, network.leads)], "noise.plane")
+    dense, encoded = middle <= DENSE_POINTS, {}
     layers = widened(network, _HALVES_ALIGNED if half else _ALIGNED)
     for name, stride in ENCODER:
         layer = layers[name]
@@ -90,12 +93,6 @@ def _kind(name: str, half: frozenset[str]) -> np.dtype:
     return np.dtype(np.float16 if name in half else np.float32)
 
 
-def _points_last(g: CudaGraph, leads: int, length: int) -> str:
-    """``noise`` as [N, 1, length, leads]."""
-    x = g.node("Transpose", ["noise"], "noise.turned", perm=[0, 2, 1])
-    return g.node("Reshape", [x, g.shape(0, 1, length, leads)], "noise.plane")
-
-
 def _bias(g: CudaGraph, layer: Layer) -> str:
     return g.constant(f"{layer.name}.bias", layer.bias)
 
@@ -133,4 +130,5 @@ def _ended(g: CudaGraph, x: str, leads: int, length: int, microvolt_scale: float
     how = {"scale": float(microvolt_scale), "channels_last": 1}
     g.ours("ToMicrovolt", [flat], ["signal_uv", NOT_NUMBERS], **how)
     kinds = {"signal_uv": TensorProto.INT16, NOT_NUMBERS: TensorProto.INT32}
-    return cuda_model(g, "pulse2pulse_microvolt", {"noise": shape}, {"signal_uv": shape, NOT_NUMBERS: [1]}, kinds)
+    inputs = {"noise": ["N", length, leads]}
+    return cuda_model(g, "pulse2pulse_microvolt", inputs, {"signal_uv": shape, NOT_NUMBERS: [1]}, kinds)

@@ -77,12 +77,22 @@ def test_cases_are_checked_timed_and_written(tmp_path):
         assert base["ratio"] == {"median": 1, "min": 1, "max": 1}
 
 
+def test_scaling_and_encoders(tmp_path):
+    done = run("run.py", "scaling", "encoders", "--rounds", 1, "--count", 4, "--json", "out.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    cases = json.loads((tmp_path / "out.json").read_text())["cases"]
+    assert {row["axis"] for row in cases["scaling"]["rows"]} == {"threads", "batch", "workers", "samples"}
+    assert all(row["min"] > 0 for row in cases["scaling"]["rows"])
+    assert {"dsb_fast, png", "Pillow, png"} <= {row["name"] for row in cases["encoders"]["alternatives"]}
+
+
 def run_small_images(before: str, *words, cwd) -> subprocess.CompletedProcess:
     """run.py with a small image network, after the statements ``before``."""
     code = f"""
 import sys
 sys.path.insert(0, {str(ROOT / "benchmarks")!r})
-import gi_model, run
+import cases.gi_network, gi_model, run
+cases.gi_network.COMPILE = False
 gi_model.OPTIONS += "--image-size 32 --capacity 4 --latent-dim 24 --style-depth 2".split()
 {before}
 sys.exit(run.main({[str(word) for word in words]!r}))
@@ -121,7 +131,7 @@ def test_image_cases_are_checked_timed_and_written(tmp_path):
     for peer in ("dsb_fast bf16", "OpenVINO f32, portable graph", "OpenVINO bf16, portable graph"):
         assert peer in work or network["missing"][peer if peer in network["missing"] else "OpenVINO"]
     assert "bound 2e-05" in network["checked"]
-    assert {row["name"] for row in process["alternatives"]} == {"png", "jpg", "dummy"}
+    assert {row["name"] for row in process["alternatives"]} == {"png", "jpg", "webdataset", "dummy"}
     assert process["baseline"] == "dummy"
     stages = cases["bulk_stages"]["parts"]
     assert {"ECG, npy", "GI image, png", "GI image, stylegan-zip"} == set(stages)

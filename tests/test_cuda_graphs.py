@@ -53,7 +53,9 @@ def test_ecgs_are_the_packages(data):
     noise = golden["noise"]
     signal = cuda_graphs.run(cuda_ecg.build(_ecg(), 5000), noise=noise)["signal"]
     assert signal.shape == noise.shape and np.abs(signal - golden["out"]).max() < ECG_SIGNAL
-    outputs = cuda_graphs.run(cuda_ecg.build(_ecg(), 5000, microvolt_scale=6000.0), noise=noise)
+    outputs = cuda_graphs.run(
+        cuda_ecg.build(_ecg(), 5000, microvolt_scale=6000.0), noise=np.ascontiguousarray(noise.transpose(0, 2, 1))
+    )
     _few_apart(outputs["signal_uv"], golden["out_int"], 0.995)
     assert outputs["signal_uv"].dtype == np.int16 and outputs[NOT_NUMBERS] == [0]
     identical(outputs["signal_uv"], np.trunc(signal * np.float32(6000)).astype(np.int16))
@@ -71,7 +73,7 @@ def test_ecgs_in_float16_pass_the_acceptance_test():
     noise = random.uniform(0, 0, 8, (8, 5000), 0, -1.0, 1.0)
     [single] = runs.session(ecg_graph.build(_ecg(), 5000)).run(None, {"noise": noise})
     model = cuda_ecg.build(_ecg(), 5000, "fp16", 6000.0)
-    made = cuda_graphs.run(model, noise=noise)["signal_uv"]
+    made = cuda_graphs.run(model, noise=np.ascontiguousarray(noise.transpose(0, 2, 1)))["signal_uv"]
     assert NEAR["fp16"].refusal(made, np.trunc(single * np.float32(6000)).astype(np.int16)) is None
     types = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
     assert types["deconv_2.phases.weight"] == TensorProto.FLOAT16 and types["conv_2.weight"] == TensorProto.FLOAT
@@ -153,7 +155,9 @@ def test_a_whole_network_ends_in_grey_levels(data, name):
 def test_values_that_are_no_numbers_are_counted():
     noise = np.zeros((2, 8, 5000), np.float32)
     noise[1, 3, 7] = np.nan
-    outputs = cuda_graphs.run(cuda_ecg.build(_ecg(), 5000, microvolt_scale=6000.0), noise=noise)
+    outputs = cuda_graphs.run(
+        cuda_ecg.build(_ecg(), 5000, microvolt_scale=6000.0), noise=np.ascontiguousarray(noise.transpose(0, 2, 1))
+    )
     assert outputs[NOT_NUMBERS] > 0
 
 
@@ -164,12 +168,13 @@ def test_draws_have_the_bits_of_the_identity():
         Draw("normal", 1, planes),
         Draw("normal", 2, {"z": (12,)}),
     ]
-    session = cuda_host.session(cuda_draws.build(draws).SerializeToString())
+    session = cuda_host.session(cuda_draws.build(draws, ["noise"]).SerializeToString())
     seed, start, count = 2**64 - 1, 2**40 + 3, 5
     numbers = dict(zip(("seed", "start", "count"), (np.array(n, np.uint64) for n in (seed, start, count)), strict=True))
     names = [output.name for output in session.get_outputs()]
     made = dict(zip(names, session.run(None, numbers), strict=True))
-    identical(made["noise"], random.uniform(seed, start, count, (8, 50), 0, -1.0, 1.0))
+    noise = random.uniform(seed, start, count, (8, 50), 0, -1.0, 1.0)
+    identical(made["noise"], np.ascontiguousarray(noise.transpose(0, 2, 1)))
     identical(made["z"], random.normal(seed, start, count, (12,), 2))
     row = random.normal(seed, start, count, (sum(4**k * 16 for k in range(3)),), 1)
     identical(np.concatenate([made[name].reshape(count, -1) for name in planes], axis=1), row)

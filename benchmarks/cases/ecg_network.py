@@ -44,6 +44,10 @@ def _contenders(missing: dict[str, str]) -> dict[str, list]:
         except RuntimeError:  # a processor, or ONEDNN_MAX_CPU_ISA, without bfloat16
             missing[_INEXACT] = "OpenVINO computes no bfloat16 on this instruction set"
     contenders["torch, as published"] = [ecg_peers.Torch(network)]
+    if why := ecg_peers.why_not_compiled():
+        missing["torch.compile, as published"] = why
+    else:
+        contenders["torch.compile, as published"] = [ecg_peers.Torch(network, compiled=True)]
     return contenders
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from importlib.util import find_spec
 from pathlib import Path
 
+import ecg_peers
 import gi_peers
 import numpy as np
 from gi_model import TRUNCATION, Workspace
@@ -17,7 +19,8 @@ from .ecg_network import best
 SUMMARY = "z, noise, 128 x 128 image network, uint8: dsb_fast, ONNX Runtime, OpenVINO, the original in torch"
 COUNT = "images an alternative makes in a round (64; rounded up to whole batches of 8)"
 TOLERANCE = 2e-5  # of the largest value
-_BASELINE = "torch, as published"
+_BASELINE, _COMPILED = "torch, as published", "torch.compile, as published"
+COMPILE = True  # torch.compile takes a minute
 _OWN, _OWN_BF16, _PORTABLE = "dsb_fast", "dsb_fast bf16", "dsb_fast, portable graph"
 _OPENVINO, _OPENVINO_BF16 = "OpenVINO f32, portable graph", "OpenVINO bf16, portable graph"
 _INEXACT = (_OWN_BF16, _OPENVINO_BF16)  # miss the tolerance by far; the share of grey levels within 2 is told
@@ -66,6 +69,10 @@ def _contenders(generator, original, inputs: gi_peers.Inputs, folder: str, missi
         except RuntimeError:  # a processor, or ONEDNN_MAX_CPU_ISA, without bfloat16
             missing[_OPENVINO_BF16] = "OpenVINO computes no bfloat16 on this instruction set"
     contenders[_BASELINE] = [gi_peers.Torch(original, batch) for batch in gi_peers.BATCHES]
+    if not COMPILE or (why := ecg_peers.why_not_compiled()):
+        missing[_COMPILED] = why if COMPILE else "left out"
+    else:
+        contenders[_COMPILED] = [gi_peers.Torch(copy.copy(original), _BLOCK, compiled=True)]
     return contenders
 
 

@@ -13,10 +13,12 @@ import dsb_fast
 
 from .ecg_process import Folder, command, run_process
 
-SUMMARY = "dsb-fast generate MODEL.pt -n 200 to .png and .jpg files, start-up included, against --format dummy"
+SUMMARY = "dsb-fast generate MODEL.pt -n 200 to png, jpg and webdataset, start-up included, against --format dummy"
 COUNT = "images of a run (200)"
 _BASELINE = "dummy"
-_FORMATS = ("png", "jpg", _BASELINE)
+_FORMATS = ("png", "jpg", "webdataset", _BASELINE)
+_SUFFIXES = {"webdataset": ".tar", _BASELINE: ".none"}
+_SHARD = 256  # samples of a webdataset file
 _JPEG_TOLERANCE = 4.0  # grey levels, on average
 
 
@@ -45,15 +47,15 @@ def _check(words: dict[str, list], count: int, workspace: Workspace) -> None:
         run_process([*words[name], folder.path], workspace.folder)
         folder.check()
         digests[name] = _digests(folder.path)
-        if name != _BASELINE:
+        if name not in _SUFFIXES:
             _check_first(folder.path / f"0.{name}", expected, _JPEG_TOLERANCE if name == "jpg" else 0)
     if any(found != digests[_BASELINE] for found in digests.values()):
         raise WrongAnswer("the formats' manifests have different samples")
 
 
 def _folder(workspace: Workspace, name: str, count: int, prefix: str = "") -> Folder:
-    files = 0 if name == _BASELINE else count
-    return Folder(workspace.folder, prefix + name, files, f".{name}")
+    files = {_BASELINE: 0, "webdataset": -(-count // _SHARD)}.get(name, count)
+    return Folder(workspace.folder, prefix + name, files, _SUFFIXES.get(name, f".{name}"))
 
 
 def _alternative(name: str, words: list, count: int, workspace: Workspace) -> Alternative:
@@ -80,7 +82,7 @@ def prepare(count: int | None) -> Comparison:
         "s",
         _BASELINE,
         [_alternative(name, words[name], count, workspace) for name in _FORMATS],
-        f"{count} files a format; 0.png equal to dsb_fast.load(...).sample(1), 0.jpg close to it; all formats alike",
+        f"{count} images a format; 0.png equal to dsb_fast.load(...).sample(1), 0.jpg close to it; all formats alike",
         warm=True,
         note="encoding and writing take 1 - 1/ratio of the time; target: under 10 %, a ratio below 1.11",
         release=workspace.release,

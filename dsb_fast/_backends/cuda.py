@@ -277,9 +277,14 @@ class CudaBackend(OnnxRuntimeBackend):
         with self._drawing:
             key = repr(draws)
             if key not in self._draws:
-                graph = cuda_draws.build(draws).SerializeToString()
+                graph = cuda_draws.build(draws, self._channels_last(draws)).SerializeToString()
                 self._draws[key] = self._opened(graph, self.providers(captured=False))
             return self._draws[key]
+
+    def _channels_last(self, draws) -> list[str]:
+        """What the network takes with its channels last."""
+        takes = {port.name: sample_shape(port) for port in self._session.get_inputs()}
+        return [name for draw in draws for name, shape in draw.shapes.items() if takes[name] != shape]
 
 
 def joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

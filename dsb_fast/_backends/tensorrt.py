@@ -7,9 +7,7 @@ import hashlib
 import json
 import logging
 import os
-import shutil
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 
 from .. import _cache, _files
 from .._errors import DeviceError
@@ -26,6 +24,8 @@ _PACKAGES = ("tensorrt", "tensorrt-cu13", "tensorrt-cu12")
 @cache
 def tensorrt_version() -> str:
     """TensorRT's version, "" where it is not installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
     for name in _PACKAGES:
         try:
             return version(name)
@@ -80,6 +80,8 @@ class TensorRtBackend(CudaBackend):
         except DeviceError as error:
             if not was_there:
                 raise
+            import shutil
+
             logging.getLogger("dsb_fast").info("device tensorrt: building the engine anew: %s", error)
             shutil.rmtree(self._folder, ignore_errors=True)
             os.makedirs(self._folder, exist_ok=True)

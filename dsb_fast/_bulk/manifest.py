@@ -17,9 +17,9 @@ import time
 from collections.abc import Iterable, Iterator
 
 from .._errors import DatasetError
-from .._synthetic import SYNTHETIC
-from .._version import __version__
-from .manifest_file import JOURNAL, MANIFEST, describe_difference, differing, is_record, read_manifest, recipe_digest
+from .journal import journal_bytes, journal_records
+from .kept import stored_of
+from .manifest_file import JOURNAL, MANIFEST, make_manifest, manifest_bytes, read_manifest, refuse_other
 from .plan import Plan, Shard
 from .read import index_files
 from .removal import remove_dataset, remove_file
@@ -32,6 +32,8 @@ _LOCK_WAIT_S = 2.0  # worker processes of a run that was killed hold its lock un
 
 class Dataset:
     """A folder that one process works on. Opening it locks it, checks what is there and clears what a kill left."""
+
+    url: str | None = None  # of those in a store
 
     def __init__(
         self,
@@ -98,13 +100,7 @@ class Dataset:
                     "name another folder, or use --overwrite"
                 )
             return
-        longer = differing(manifest, self.recipe) == ["count"] and manifest["count"] < self.recipe["count"]
-        differences = describe_difference(manifest, self.recipe)
-        if differences and not (longer and extend):
-            raise DatasetError(
-                f"{self.folder}: holds a dataset of another recipe ({'; '.join(differences)}); "
-                f"name another folder, or use {'--extend or ' if longer else ''}--overwrite"
-            )
+        refuse_other(self.folder, manifest, self.recipe, extend)
 
     def _unlink(self, name: str) -> None:
         remove_file(self.folder, name, self.system)
@@ -117,16 +113,11 @@ class Dataset:
     def _publish_file(self, name: str, pieces: Iterable[bytes]) -> None:
         _publish_file(self.folder, name, pieces, self.system)
 
+    def _in_order(self) -> list[dict]:
+        return [self.records[first] for first in sorted(self.records)]
+
     def _publish_manifest(self, complete: bool) -> None:
-        records = [self.records[first] for first in sorted(self.records)] if complete else []
-        manifest = {
-            **self.recipe,
-            "synthetic": SYNTHETIC,
-            "engine_version": __version__,
-            "complete": complete,
-            "shards": records,
-        }
-        _publish_manifest(self.folder, manifest, self.system)
+        _publish_manifest(self.folder, make_manifest(self.recipe, self._in_order(), complete), self.system)
 
     def _begin(self) -> None:
         self._unlink(JOURNAL)  # of a manifest that could not be read
@@ -135,39 +126,24 @@ class Dataset:
 
     def _open_journal(self) -> None:
         """Write the journal anew with what is known to be whole, then go on appending to it."""
-        lines = [
-            json.dumps({"recipe": recipe_digest(self.recipe)}),
-            *(json.dumps(r) for _, r in sorted(self.records.items())),
-        ]
-        self._publish_file(JOURNAL, ["".join(line + "\n" for line in lines).encode()])
+        records = [record for _, record in sorted(self.records.items())]
+        self._publish_file(JOURNAL, [journal_bytes(self.recipe, records)])
         self._journal = self.system.append(os.path.join(self.folder, JOURNAL))
 
     def _journalled(self, recipe: dict) -> Iterator[dict]:
         """The records of the journal of ``recipe``; a torn last line ends it."""
         try:
             with open(os.path.join(self.folder, JOURNAL), "rb") as file:
-                lines = file.read().split(b"\n")[:-1]
+                return journal_records(file.read(), recipe)
         except FileNotFoundError:
-            return
-        for k, line in enumerate(lines):
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                return
-            if k == 0:
-                if entry != {"recipe": recipe_digest(recipe)}:
-                    return
-            elif is_record(entry):
-                yield entry
+            return iter(())
 
     def _keep_whole(self, records) -> None:
         """Of ``records`` those whose files have the recorded bytes."""
         plan = self.plan
         for record in records:
-            k = (record["first"] - plan.start) // plan.shard_size
-            if not 0 <= k < len(plan) or (plan[k].first, plan[k].count) != (record["first"], record["count"]):
-                continue
-            if self.file_digest(plan[k]) == (record["sha256"], record["bytes"]):
+            shard = stored_of(plan, self.recipe, record)
+            if shard and self.file_digest(shard) == (record["sha256"], record["bytes"]):
                 self.records[record["first"]] = record
 
     def _resume(self) -> None:
@@ -177,7 +153,9 @@ class Dataset:
     def _recheck(self, manifest: dict) -> None:
         """A finished dataset: nothing is written unless a shard is not what the manifest says."""
         self._keep_whole(manifest["shards"])
-        if len(self.records) == len(manifest["shards"]) and index_is_whole(self.folder, self.format, self.recipe):
+        if len(self.records) == len(manifest["shards"]) and index_is_whole(
+            self.folder, self.format, self.recipe, manifest["shards"]
+        ):
             self.complete = True
             self._unlink(JOURNAL)  # a kill between the manifest and the journal's removal leaves one
             return
@@ -206,7 +184,7 @@ class Dataset:
 
     def file_digest(self, shard: Shard) -> tuple[str, int] | None:
         """SHA-256 and size of a shard's files, one after the other; None if one is missing."""
-        return digest_of_files(self.folder, self.format.file_names(shard))
+        return digest_of_files(self.folder, self.format.shard_files(shard))
 
     def note(self, record: dict) -> None:
         """Put a published shard into the journal."""
@@ -214,9 +192,17 @@ class Dataset:
         self.system.sync_file(self._journal)
         self.records[record["first"]] = record
 
+    def accept(self, record: dict) -> None:
+        """Take the record of a shard that another process has published."""
+        self.note(record)
+
+    def remove_temporaries(self) -> None:
+        """Remove what other processes that worked on the folder, and have ended, left half done."""
+        self._remove_temporaries()
+
     def finish(self) -> None:
         """Write the format's index, then fold the journal into the manifest."""
-        for name, pieces in index_files(self.format, self.recipe):
+        for name, pieces in index_files(self.format, self.recipe, self._in_order()):
             self._publish_file(name, pieces)
         self._publish_manifest(True)
         self.complete = True
@@ -288,7 +274,7 @@ def _lock(folder: str, folder_fd: int) -> None:
 
 
 def _publish_manifest(folder: str, manifest: dict, system: System) -> None:
-    _publish_file(folder, MANIFEST, [(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode()], system)
+    _publish_file(folder, MANIFEST, [manifest_bytes(manifest)], system)
 
 
 def _publish_file(folder: str, name: str, pieces: Iterable[bytes], system: System) -> None:
@@ -316,9 +302,9 @@ def digest_of_files(folder: str, names: list[str]) -> tuple[str, int] | None:
     return digest.hexdigest(), size
 
 
-def index_is_whole(folder: str, format_: Format, recipe: dict) -> bool:
+def index_is_whole(folder: str, format_: Format, recipe: dict, records: list[dict]) -> bool:
     """Whether the files of a format for the whole dataset are what the plan calls for."""
-    for name, pieces in index_files(format_, recipe):
+    for name, pieces in index_files(format_, recipe, records):
         try:
             with open(os.path.join(folder, name), "rb") as file:
                 if any(file.read(len(piece)) != piece for piece in pieces) or file.read(1):

@@ -7,6 +7,10 @@ import json
 import os
 
 from .._errors import DatasetError
+from .._synthetic import SYNTHETIC
+from .._version import __version__
+from .kept import YIELD, is_filter, is_whole_record, yield_of
+from .places import fetched, is_url
 from .plan import SHARD_RANGE, Plan
 
 FORMAT_VERSION = 2
@@ -14,8 +18,8 @@ MANIFEST = "dataset.json"
 JOURNAL = "dataset.journal"
 
 # Left out when recipes are compared: words, and the version, which graph_sha256, grade and depends_on pin more finely.
-_NOT_COMPARED = {"shards", "complete", "engine_version", "synthetic", "title", "licence", "citation"}
-_MAX_MANIFEST = 1 << 30
+_NOT_COMPARED = {"shards", "complete", "engine_version", "synthetic", "title", "licence", "citation", YIELD}
+MAX_MANIFEST = 1 << 30  # bytes
 MAX_SHARDS = 3_000_000  # whose records, 300 bytes each, are less than that
 _ENTRIES = {
     "start": int,
@@ -49,6 +53,34 @@ def _short(value) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
+def refuse_other(where: str, manifest: dict, recipe: dict, extend: bool) -> None:
+    """Raises DatasetError unless ``manifest`` is of ``recipe``, or, with ``extend``, of one with fewer samples."""
+    longer = differing(manifest, recipe) == ["count"] and manifest["count"] < recipe["count"]
+    differences = describe_difference(manifest, recipe)
+    if differences and not (longer and extend):
+        raise DatasetError(
+            f"{where}: holds a dataset of another recipe ({'; '.join(differences)}); "
+            f"name another folder, or use {'--extend or ' if longer else ''}--overwrite"
+        )
+
+
+def make_manifest(recipe: dict, records: list[dict], complete: bool) -> dict:
+    """The manifest of a dataset whose shards have ``records``, or of one that is not complete."""
+    return {
+        **recipe,
+        **(yield_of(recipe, records) if complete else {}),
+        "synthetic": SYNTHETIC,
+        "engine_version": __version__,
+        "complete": complete,
+        "shards": records if complete else [],
+    }
+
+
+def manifest_bytes(manifest: dict) -> bytes:
+    """``dataset.json``."""
+    return (json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode()
+
+
 def read_manifest(folder: str) -> dict | None:
     """The manifest of ``folder``, None if it has none. Raises DatasetError if it is not one."""
     try:
@@ -62,14 +94,24 @@ def read_manifest(folder: str) -> dict | None:
 def read_manifest_file(path: str) -> dict:
     """The manifest that ``path`` is. Raises FileNotFoundError, NotADirectoryError, or DatasetError if it is not one."""
     try:
-        if os.path.getsize(path) > _MAX_MANIFEST:
-            raise DatasetError(f"{path}: too large to be a manifest")
-        with open(path, "rb") as file:
-            manifest = json.loads(file.read())
+        folder, _, name = path.rpartition("/") if is_url(path) else ("", "", path)
+        with fetched(folder, [name], MAX_MANIFEST) as here:
+            file_here = os.path.join(here, name)
+            if os.path.getsize(file_here) > MAX_MANIFEST:
+                raise DatasetError(f"{path}: too large to be a manifest")
+            with open(file_here, "rb") as file:
+                data = file.read()
     except (FileNotFoundError, NotADirectoryError):
         raise
     except OSError as error:
         raise DatasetError(f"{path}: {error.strerror}") from None
+    return parse_manifest(path, data)
+
+
+def parse_manifest(path: str, data: bytes) -> dict:
+    """The manifest that ``data``, the bytes of ``path``, is. Raises DatasetError."""
+    try:
+        manifest = json.loads(data)
     except (ValueError, RecursionError):
         raise DatasetError(f"{path}: damaged, not JSON; move it away or use --overwrite") from None
     check_manifest(path, manifest)
@@ -93,12 +135,15 @@ def check_manifest(path: str, manifest) -> None:
         raise wrong("start, count or shard_size is out of range")
     if SHARD_RANGE in manifest and not _is_part(manifest[SHARD_RANGE], Plan.whole(manifest).shards):
         raise wrong(f"{SHARD_RANGE} is {_short(manifest[SHARD_RANGE])}, of {Plan.whole(manifest).shards} shards")
+    if not is_filter(manifest):
+        raise wrong("keep, annotate or measurements is of another type")
     plan = Plan.of(manifest)
     for k, record in enumerate(manifest["shards"]):
         if (
             not is_record(record)
             or k >= plan.shards
             or (record["first"], record["count"]) != (plan[k].first, plan[k].count)
+            or not is_whole_record(record, manifest, plan[k])
         ):
             raise wrong(f"shard {k} is not the one that start, count and shard_size call for")
     if manifest.get("complete") and len(manifest["shards"]) != plan.shards:

@@ -9,14 +9,17 @@ from dataclasses import dataclass
 
 from .._errors import DatasetError, GenerationError, InputError, VerificationError
 from .interrupts import HeldInterrupts
+from .kept import YIELD, stored
 from .manifest import Dataset, retire
 from .manifest_file import JOURNAL, MAX_SHARDS, describe_difference, read_manifest
 from .placed_files import PlacedFiles
+from .places import fetched, is_url, left_in, open_dataset, resolve
 from .plan import SHARD_RANGE, Plan
 from .read import open_format
+from .shard_files import TEMPORARY
 from .system import System
 
-_NOT_RECIPE = (SHARD_RANGE, "synthetic", "engine_version", "complete", "shards")
+_NOT_RECIPE = (SHARD_RANGE, YIELD, "synthetic", "engine_version", "complete", "shards")
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,10 @@ def merge(
     """
     if move and overwrite:  # begun again after a kill, it would remove what the removed parts have become
         raise InputError("--move, --overwrite: together they could lose samples; give one of them")
-    system = system or System()
+    system, folder, parts = system or System(), resolve(folder), [resolve(part) for part in parts]
+    for place in (folder, *parts) if move else ():
+        if is_url(place):
+            raise InputError(f"--move: {place} is in a store, where no two files are one; leave --move out")
     whole, found = _read_parts(parts, folder, move)
     recipe = {key: value for key, value in whole.manifest.items() if key not in _NOT_RECIPE}
     plan, copied = Plan.of(recipe), 0
@@ -77,7 +83,7 @@ def merge(
             "themselves"
         )
     try:
-        with Dataset(folder, recipe, open_format(whole.folder, recipe), overwrite, system=system) as dataset:
+        with open_dataset(folder, recipe, open_format(whole.folder, recipe), overwrite, system=system) as dataset:
             for part in found:
                 _check_same_files(part, dataset)
             there = dataset.complete
@@ -132,7 +138,7 @@ def _read(path: str, may_be_gone: bool) -> dict | None:
     if manifest is None and not may_be_gone:
         raise DatasetError(f"{path}: no dataset.json; give folders that dsb-fast generate wrote")
     if manifest is not None and not manifest.get("complete") and not may_be_gone:
-        if os.path.exists(os.path.join(path, JOURNAL)):
+        if JOURNAL in left_in(path, TEMPORARY, JOURNAL):
             raise DatasetError(f"{path}: unfinished; run the command that made this part again to finish it")
         raise DatasetError(f"{path}: a recipe without samples; dsb-fast regenerate makes them")
     return manifest
@@ -181,14 +187,17 @@ def _place(parts: list[_Part], dataset: Dataset, link: bool, progress) -> int:
             for shard, record in zip(Plan.of(part.manifest), part.manifest["shards"], strict=False):
                 if shard.first in dataset.records:
                     continue
-                files = PlacedFiles(dataset, shard, dataset.format, interrupts.check)
+                there = stored(shard, record)
+                files = PlacedFiles(dataset, there, dataset.format, interrupts.check)
                 try:
                     interrupts.check()
-                    files.place(part.folder, record, link)
+                    names = dataset.format.shard_files(there)
+                    with fetched(part.folder, names) as here:
+                        files.place(here, record, link, part.folder)
                 except BaseException:
                     files.discard()
                     raise
-                copied += files.copied
+                copied += bool(names) and (files.copied or is_url(part.folder) or dataset.url is not None)
                 done += shard.count
                 if progress:
                     progress(done, dataset.plan.count)

@@ -9,16 +9,31 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
+from .._filter.selection import Selection
 from .._parallel import ordered
 from .interrupts import HeldInterrupts
+from .kept import is_held
 from .plan import Shard
 from .shard_files import Folder, ShardFiles
-from .stats import Clock, Stats
+from .stats import MEASURE, Clock, Stats
 from .writers import Format
+
+
+@dataclass
+class _Batch:
+    """Samples of a shard that are to be written, of so many made; numbers and labels where something is selected."""
+
+    shard: Shard
+    made: int
+    samples: np.ndarray
+    encoded: list
+    numbers: tuple[int, ...] = ()
+    labels: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass
@@ -26,7 +41,8 @@ class Pipeline:
     """What turns shards into published files.
 
     ``make(first, count)`` gives samples; ``batch_size`` samples are made in a call, on each of ``threads`` threads;
-    ``made(count)`` is called as they are written.
+    ``made(count)`` is called as they are written. What is kept and labelled the recipe says, which the format knows;
+    ``keep`` is the function that it names, if it names one.
     """
 
     make: Callable[[int, int], np.ndarray]
@@ -36,12 +52,19 @@ class Pipeline:
     threads: int
     made: Callable[[int], None]
     stats: Stats
+    keep: Callable | None = None
+
+    @cached_property
+    def _selection(self) -> Selection | None:
+        return Selection.of(self.format.context.about, self.keep)
 
     def run(self, shards: Iterable[Shard]) -> None:
         """Make and publish all of ``shards``. What fails, or is interrupted, leaves no temporary file."""
         for stage, threads in (("generate", self.threads), ("encode", self.threads), ("digest", 1), ("write", 1),
                                ("publish", 1)):  # fmt: skip
             self.stats.threads[stage] = threads
+        if self._selection:
+            self.stats.threads[MEASURE] = self.threads
         publishing: Future | None = None
         with ThreadPoolExecutor(1, thread_name_prefix="dsb_fast_publish") as publisher:
             with (
@@ -49,10 +72,15 @@ class Pipeline:
                 Clock(self.stats) as clock,
                 closing(ordered(self._batch, self._jobs(shards), self.threads, self.threads)) as batches,
             ):
-                for shard, samples, encoded in batches:
+                for first in batches:
+                    own = self._of_shard(first, batches, interrupts, clock)
+                    shard = first.shard
+                    if is_held(self.format.context.about, self.format):
+                        own = list(own)
+                        shard = self._selected(shard, own)
                     files = ShardFiles(self.folder, shard, self.format)
                     try:
-                        self._fill(files, _chain((samples, encoded), batches), interrupts, clock)
+                        self._fill(files, own, clock)
                         if publishing:
                             publishing.result()  # at most one shard waits for the disk
                     except BaseException:
@@ -69,29 +97,51 @@ class Pipeline:
             for offset in range(0, shard.count, size):
                 yield shard, shard.first + offset, min(size, shard.count - offset)
 
-    def _batch(self, job: tuple[Shard, int, int]) -> tuple[Shard, np.ndarray, list]:
+    def _batch(self, job: tuple[Shard, int, int]) -> _Batch:
         shard, first, count = job
         with Clock(self.stats, "generate") as clock:
             parts = [self.make(first + k, min(self.batch_size, count - k)) for k in range(0, count, self.batch_size)]
             samples = parts[0] if len(parts) == 1 else np.concatenate(parts)
+            if self._selection is None:
+                clock.enter("encode")
+                return _Batch(shard, count, samples, self.format.encode(samples, first))
+            clock.enter(MEASURE)
+            kept, labels = self._selection.of_batch(samples)
             clock.enter("encode")
-            return shard, samples, self.format.encode(samples, first)
+            numbers, samples = tuple(first + k for k in np.flatnonzero(kept).tolist()), samples[kept]
+            encoded = self.format.encode_kept(samples, numbers, labels)
+            return _Batch(shard, count, samples, encoded, numbers, labels)
 
-    def _fill(self, files: ShardFiles, batches: Iterator, interrupts: HeldInterrupts, clock: Clock) -> None:
+    def _of_shard(self, first: _Batch, batches: Iterator, interrupts: HeldInterrupts, clock: Clock) -> Iterator[_Batch]:
+        """``first``, then the others of its shard, of ``batches`` in order of sample numbers."""
+        left, batch = first.shard.count, first
+        while True:
+            interrupts.check()
+            yield batch
+            self.made(batch.made)
+            left -= batch.made
+            if not left:
+                return
+            clock.enter("wait")
+            batch = next(batches)
+
+    def _selected(self, shard: Shard, batches: list[_Batch]) -> Shard:
+        """What is stored of a shard, all of whose ``batches`` are there."""
+        if self._selection.filters:
+            shard = shard.keeping(tuple(number for batch in batches for number in batch.numbers))
+        return replace(shard, labels=_joined([batch.labels for batch in batches]))
+
+    def _fill(self, files: ShardFiles, batches: Iterable[_Batch], clock: Clock) -> None:
         """Write the whole shard of ``files``."""
+        labels: list[dict[str, np.ndarray]] = []
 
         def encoded() -> Iterator[list]:
-            left = files.shard.count
-            while left:
-                clock.enter("wait")
-                samples, parts = next(batches)
-                interrupts.check()
+            for batch in batches:
+                labels.append(batch.labels)
                 clock.enter("digest")
-                files.add_samples(samples)
+                files.add_samples(batch.samples)
                 clock.enter("encode")
-                yield parts
-                left -= len(samples)
-                self.made(len(samples))
+                yield batch.encoded
 
         def write(pieces: list, each_a_file: bool) -> None:
             clock.enter("digest")  # of all pieces first: asking a thread for its processor time takes up to 12 us
@@ -114,6 +164,9 @@ class Pipeline:
         else:
             for _ in encoded():
                 pass
+        if self.format.label_files(files.shard):
+            for data in self.format.label_bytes(replace(files.shard, labels=_joined(labels))):
+                write([data], True)
         clock.enter("wait")
         self.stats.count(files.shard.count, 0)
 
@@ -126,8 +179,6 @@ class Pipeline:
                 raise
 
 
-def _chain(first: tuple, batches: Iterator[tuple]) -> Iterator[tuple]:
-    """``first``, then the samples and encoded parts of ``batches``, which go on in order of sample numbers."""
-    yield first
-    for _, samples, encoded in batches:
-        yield samples, encoded
+def _joined(labels: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Labels of batches one after the other."""
+    return {name: np.concatenate([some[name] for some in labels]) for name in labels[0]}

@@ -26,24 +26,25 @@ class PlacedFiles(ShardFiles):
 
     def __init__(self, folder: Folder, shard: Shard, format_: Format, check: Callable[[], None]):
         super().__init__(folder, shard, format_)
-        self._all_names, self._check = format_.file_names(shard), check
+        self._all_names, self._check = format_.shard_files(shard), check
         self.copied = False
 
-    def place(self, source: str, record: dict, link: bool) -> None:
+    def place(self, source: str, record: dict, link: bool, called: str | None = None) -> None:
         """Publish the shard's files of the folder ``source``, whose manifest has ``record``; copies unless ``link``.
 
-        Raises VerificationError if the files are not those of the record.
+        ``called`` is what errors are to call it. Raises VerificationError if the files are not those of the record.
         """
+        called = called or source
         for name in self._all_names:
             path = os.path.join(source, name)
             problem = _problem(path)
             if problem:
-                raise _damaged(source, record, problem)
+                raise _damaged(called, record, problem)
             if not (link and self._linked(path, name)):
                 self._copy(path)
         found = self.record(record["samples_sha256"])
         if any(found[key] != record[key] for key in found):
-            raise _damaged(source, record, "does not have the recorded bytes")
+            raise _damaged(called, record, "does not have the recorded bytes")
         self._settle(found)
 
     def _linked(self, path: str, name: str) -> bool:

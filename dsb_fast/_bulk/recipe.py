@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 
 import numpy as np
 
 from .. import _numpy_seeds
 from .._errors import InputError, VerificationError
+from .._filter.selection import entries
 from .._generator import Generator
 from ..random import check_range
 from . import writers
+from .kept import check_filtered
 from .manifest_file import FORMAT_VERSION
 
 
@@ -22,9 +25,16 @@ def make_recipe(
     format: str | None = None,
     shard_size: int | None = None,
     format_options: dict | None = None,
+    keep: str | Callable | None = None,
+    keep_id: str | None = None,
+    annotate: str | Iterable[str] | None = None,
     **options,
 ) -> tuple[dict, object, writers.Format]:
-    """The manifest's recipe, the model's checked options, and the format. Raises InputError."""
+    """The manifest's recipe, the model's checked options, and the format. Raises InputError.
+
+    ``keep``: a condition on measurements, or a function of them that ``keep_id`` names; ``annotate``: measurements that
+    are written beside each sample, "all" for all (docs/filters.md).
+    """
     seed, start, count = check_range(seed, start, count)
     if count == 0:
         raise InputError("count: 0 samples make no dataset; ask for at least 1")
@@ -62,8 +72,10 @@ def make_recipe(
         "sample_dtype": np.dtype(model.dtype).name,
         **about,
     }
+    recipe.update(entries(recipe, keep, keep_id, annotate))
     format_ = kind(writers.FormatContext.of(recipe))
     recipe["shard_size"] = _shard_size(shard_size, format_)
+    check_filtered(recipe, format_)
     if format_.encoder:
         recipe["encoder"] = format_.encoder
     return recipe, chosen, format_

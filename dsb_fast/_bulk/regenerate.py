@@ -6,7 +6,10 @@ import os
 from dataclasses import dataclass
 
 from .._errors import DatasetError, InputError, VerificationError
+from .._filter.selection import ANNOTATE, KEEP
+from .kept import yield_in_words
 from .manifest_file import MANIFEST, describe_difference, differing, read_manifest, read_manifest_file
+from .places import is_url, resolve
 from .plan import SHARD_RANGE, Plan
 from .recipe import load_again, make_recipe, same_footing
 from .run import generate_dataset
@@ -25,6 +28,7 @@ class Regenerated:
     same_samples: int  # shards with its digest of the samples
     compared: bool  # whether the manifest has checksums; a recipe has none
     other_footing: str  # what differs here from where the manifest was made; '' if nothing does
+    kept: str = ""  # how many samples were kept, in words, where some were rejected
 
     def sentence(self) -> str:
         """The result in words."""
@@ -35,7 +39,11 @@ class Regenerated:
             text += ", all with the manifest's bytes"
         else:
             text += f", {self.same_bytes} with the manifest's bytes, {self.same_samples} with its samples"
-        return text + (f"; here {self.other_footing}" if self.other_footing else "")
+        return (
+            text
+            + (f"; {self.kept}" if self.kept else "")
+            + (f"; here {self.other_footing}" if self.other_footing else "")
+        )
 
 
 def regenerate(path: str, folder: str, device: str | None = None, checkpoint: str | None = None, **how) -> Regenerated:
@@ -45,6 +53,7 @@ def regenerate(path: str, folder: str, device: str | None = None, checkpoint: st
     version can't make, VerificationError if the weights are others, or if samples differ although model, weights and
     arithmetic are the manifest's own.
     """
+    path, folder = resolve(path), resolve(folder)
     manifest = _read(path)
     generator = load_again(manifest, path, device, checkpoint)
     try:
@@ -56,6 +65,8 @@ def regenerate(path: str, folder: str, device: str | None = None, checkpoint: st
             manifest["format"],
             manifest["shard_size"],
             manifest.get("format_options"),
+            keep=_keep(path, manifest),
+            annotate=manifest.get(ANNOTATE),
             **manifest["options"],
         )
     except InputError as error:
@@ -68,14 +79,29 @@ def regenerate(path: str, folder: str, device: str | None = None, checkpoint: st
     if others:
         said = "; ".join(d for d in describe_difference(manifest, recipe) if d.split(" ", 1)[0] in others)
         raise DatasetError(f"{path}: asks for what this model does not make ({said})")
-    if how.get("overwrite") and os.path.realpath(os.path.join(folder, MANIFEST)) == os.path.realpath(_file(path)):
+    if how.get("overwrite") and _same_place(os.path.join(folder, MANIFEST), _file(path)):
         raise DatasetError(f"{folder}: --overwrite would remove the manifest itself; name another folder")
     generate_dataset(generator, folder, recipe, options, format_, **how)
     return _compare(path, manifest, read_manifest(folder), same_footing(generator, manifest))
 
 
+def _keep(path: str, manifest: dict) -> str | None:
+    """The condition of a manifest. Raises DatasetError if it is a function, which no manifest can hold."""
+    keep = manifest.get(KEEP)
+    if isinstance(keep, dict):
+        raise DatasetError(
+            f"{path}: filtered by a function of Python, {keep.get('function')}, which only its owner has"
+        )
+    return keep
+
+
+def _same_place(one: str, other: str) -> bool:
+    return one == other if is_url(one) or is_url(other) else os.path.realpath(one) == os.path.realpath(other)
+
+
 def _file(path: str) -> str:
-    return os.path.join(path, MANIFEST) if os.path.isdir(path) else path
+    is_folder = not path.endswith(".json") if is_url(path) else os.path.isdir(path)
+    return os.path.join(path, MANIFEST) if is_folder else path
 
 
 def _read(path: str) -> dict:
@@ -99,4 +125,5 @@ def _compare(path: str, manifest: dict, made: dict, same: bool) -> Regenerated:
         len(pairs) - len(other),
         bool(pairs),
         "; ".join(describe_difference(manifest, made)),
+        yield_in_words(made),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 from .._errors import InputError
@@ -34,7 +34,8 @@ def remove_dataset(folder: str, manifest: dict, system: System) -> None:
             remove_file(folder, name, system)
         for name, _ in index_files(format_, manifest):
             remove_file(folder, name, system)
-        for inner in _folders(format_, plan) - {""}:
+        inners = {os.path.dirname(name) for name, _ in index_files(format_, manifest)}
+        for inner in (_folders(format_, plan) | inners) - {""}:
             with contextlib.suppress(OSError):  # it is not there, or foreign files are in it
                 system.remove_directory(os.path.join(folder, inner))
     remove_file(folder, JOURNAL, system)
@@ -46,20 +47,37 @@ def _shard_files(folder: str, format_: Format, plan: Plan, before: int) -> Itera
 
     ``before`` is how many shards the whole dataset has before those of ``plan``.
     """
-    names_of = lru_cache(maxsize=8)(lambda k: frozenset(format_.file_names(plan[k])))
+    is_own = _is_of(format_, plan, before)
     for inner in sorted(_folders(format_, plan)):
         path = os.path.join(folder, inner)
         if not os.path.isdir(path):
             continue
         for entry in sorted(os.listdir(path), key=_numbers):
             name = os.path.join(inner, entry)
-            if any(name in names_of(k) for k in _shards_named(entry, plan, before)):
+            if is_own(name):
                 yield name
+
+
+def own_names(manifest: dict, names: list[str]) -> list[str]:
+    """Those of ``names``, relative to the dataset's place, that are files of its shards or of its index."""
+    with contextlib.suppress(InputError, TypeError, ValueError):  # of another version: its files are foreign
+        format_ = find(manifest["format"])(FormatContext.of(manifest))
+        plan = Plan.of(manifest)
+        is_own, inner = _is_of(format_, plan, manifest.get(SHARD_RANGE, [0])[0]), _folders(format_, plan)
+        index = {name for name, _ in index_files(format_, manifest)}
+        return [name for name in names if name in index or (os.path.dirname(name) in inner and is_own(name))]
+    return []
+
+
+def _is_of(format_: Format, plan: Plan, before: int) -> Callable[[str], bool]:
+    """Tells whether a file is one of a shard of ``plan``."""
+    names_of = lru_cache(maxsize=8)(lambda k: frozenset(format_.shard_files(plan[k])))
+    return lambda name: any(name in names_of(k) for k in _shards_named(os.path.basename(name), plan, before))
 
 
 def _folders(format_: Format, plan: Plan) -> set[str]:
     """Where the files of shards are: '' for the dataset's own folder, else a folder in it."""
-    return {os.path.dirname(name) for name in format_.file_names(plan[0])} if plan.count else set()
+    return {os.path.dirname(name) for name in format_.shard_files(plan[0])} if plan.count else set()
 
 
 def _numbers(name: str) -> list[int]:

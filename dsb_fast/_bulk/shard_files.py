@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
+from .kept import about_kept
 from .plan import Shard
 from .system import System
 from .writers import Format
@@ -62,12 +63,14 @@ class ShardFiles:
 
     def __init__(self, folder: Folder, shard: Shard, format_: Format):
         self.folder, self.shard = folder, shard
-        self._names = iter(format_.file_names(shard))
+        self._names = iter(format_.shard_files(shard))
         self._final: list[str] = []
         self._fd: int | None = None
         self._one_file = not format_.file_per_sample
         self._digest, self._bytes = hashlib.sha256(), 0
-        self._samples = None if format_.is_npy else samples_digest(format_, shard)
+        self._samples = samples_digest(format_, shard)
+        if format_.is_npy and not format_.label_files(shard):
+            self._samples = None  # it is that of the file
 
     def _temporary(self, name: str) -> str:
         return temporary_path(self.folder.folder, name)
@@ -106,7 +109,8 @@ class ShardFiles:
         return {
             "name": self.shard.name if not self._one_file or not self._final else self._final[0],
             "first": self.shard.first,
-            "count": self.shard.count,
+            "count": self.shard.count if self.shard.kept is None else self.shard.tried,
+            **about_kept(self.shard),
             "bytes": self._bytes,
             "sha256": self._digest.hexdigest(),
             "samples_sha256": samples_sha256,
@@ -121,7 +125,7 @@ class ShardFiles:
     def _settle(self, record: dict) -> None:
         system = self.folder.system
         if self._final:
-            if self._one_file:
+            if self._one_file and len(self._final) == 1:
                 system.sync_file(self._fd)
                 system.uncache(self._fd)
             else:

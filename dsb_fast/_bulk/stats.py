@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from .. import _stages
 
 # Stage by stage what a sample goes through; a thread that is in none of them waits for another.
-STAGES = ("generate", "device", "copy", "encode", "digest", "write", "publish")
-ON_DEVICE = ("device", "copy")  # where another processor than this one makes samples; one thread at a time
+STAGES = ("generate", "encode", "digest", "write", "publish")
+MEASURE = "measure"  # of samples that are filtered or labelled, once they are generated
+ON_DEVICE = ("device", "copy")  # where another processor makes samples, one thread at a time
 WAIT = "wait"
 
 
@@ -24,6 +25,7 @@ class Stats:
     wall_s: dict[str, float] = field(default_factory=dict)
     cpu_s: dict[str, float] = field(default_factory=dict)
     threads: dict[str, int] = field(default_factory=dict)  # that work on a stage
+    cores: int | None = None  # that there were, if not those of this machine
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def add(self, stage: str, wall_s: float, cpu_s: float) -> None:
@@ -56,20 +58,27 @@ class Stats:
         for stage, threads in other["threads"].items():
             self.threads[stage] = self.threads.get(stage, 0) + threads
 
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Those that samples went through."""
+        beside = [stage for stage in ON_DEVICE if stage in self.wall_s] + [MEASURE] * (MEASURE in self.threads)
+        return (STAGES[0], *beside, *STAGES[1:])
+
     def busy(self) -> dict[str, float]:
         """Of each stage the share of its threads' time in which it was at work, 0 to 1."""
         elapsed = max(self.elapsed_s, 1e-9)
-        return {stage: self.wall_s.get(stage, 0.0) / (elapsed * max(self.threads.get(stage, 1), 1)) for stage in STAGES}
+        threads = {stage: max(self.threads.get(stage, 1), 1) for stage in self.stages}
+        return {stage: self.wall_s.get(stage, 0.0) / (elapsed * threads[stage]) for stage in threads}
 
     def machine(self, cores: int) -> dict[str, float]:
         """Of each stage the share of all ``cores`` that it kept busy, 0 to 1."""
         elapsed = max(self.elapsed_s, 1e-9)
-        return {stage: self.cpu_s.get(stage, 0.0) / (elapsed * cores) for stage in STAGES}
+        return {stage: self.cpu_s.get(stage, 0.0) / (elapsed * cores) for stage in self.stages}
 
     def limit(self) -> tuple[str, float]:
         """The stage whose threads are busiest, which is what the run waits for, and their share of the time."""
         busy = self.busy()
-        slowest = max(STAGES, key=lambda stage: busy[stage])
+        slowest = max(self.stages, key=lambda stage: busy[stage])
         return slowest, busy[slowest]
 
     def table(self, cores: int) -> str:
@@ -80,10 +89,9 @@ class Stats:
             f"{self.samples} samples, {self.bytes} bytes, {self.elapsed_s:.2f} s: {rate:.0f} samples/s",
             f"{'stage':10}{'threads':>8}{'busy':>8}{'machine':>9}   of {cores} cores",
         ]
-        for stage in STAGES:
-            threads = self.threads.get(stage, int(stage in self.wall_s))
-            if threads or stage not in ON_DEVICE:
-                lines.append(f"{stage:10}{threads:8}{busy[stage]:8.0%}{machine[stage]:9.1%}")
+        for stage in self.stages:
+            threads = self.threads.get(stage, int(stage in ON_DEVICE))
+            lines.append(f"{stage:10}{threads:8}{busy[stage]:8.0%}{machine[stage]:9.1%}")
         stage, share = self.limit()
         lines.append(f"limited by {stage}: busy {share:.0%} of the time")
         return "\n".join(lines) + "\n"

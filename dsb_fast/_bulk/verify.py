@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from io import BytesIO
 from random import SystemRandom
@@ -10,10 +9,13 @@ from random import SystemRandom
 import numpy as np
 
 from .._errors import DatasetError, VerificationError
+from .._filter.selection import KEEP, Selection
 from . import writers
+from .kept import KEPT, YIELD, stored, yield_in_words, yield_of
 from .manifest import digest_of_files, index_is_whole
 from .manifest_file import JOURNAL, read_manifest
 from .part import part_in_words
+from .places import fetched, left_in, resolve
 from .plan import SHARD_RANGE, Plan, Shard
 from .read import file_of, index_files, open_files, open_format, stored_sample
 from .recipe import load_again, same_footing
@@ -29,26 +31,32 @@ def verify_dataset(
     ``checkpoint`` names the weights if they are not the published ones. Raises VerificationError that names every
     shard that is wrong.
     """
+    folder = resolve(folder)
     manifest = read_manifest(folder)
     if manifest is None:
         raise DatasetError(f"{folder}: no dataset.json; give the folder that dsb-fast generate wrote")
     if not manifest.get("complete"):
-        if not os.path.exists(os.path.join(folder, JOURNAL)):
+        if JOURNAL not in left_in(folder, TEMPORARY, JOURNAL):
             raise VerificationError(f"{folder}: a recipe without samples; dsb-fast regenerate makes them")
         raise VerificationError(f"{folder}: unfinished; run the same generate command again to finish it")
     format_ = open_format(folder, manifest)
     plan = Plan.of(manifest)
     wrong: list[str] = []
     for k, record in enumerate(manifest["shards"]):
-        problem = _check_shard(folder, format_, plan[k], record)
+        shard = stored(plan[k], record)
+        with fetched(folder, format_.shard_files(shard)) as here:
+            problem = _check_shard(here, format_, shard, record)
         if problem:
             wrong.append(f"shard {record['name']} {problem}")
         if progress:
             progress(record["first"] + record["count"] - plan.start, plan.count)
-    if not index_is_whole(folder, format_, manifest):
-        names = ", ".join(name for name, _ in index_files(format_, manifest))
-        wrong.append(f"the index {names} is not that of the dataset")
-    left = sorted(n for n in os.listdir(folder) if n.startswith(TEMPORARY) or n == JOURNAL)
+    names = [name for name, _ in index_files(format_, manifest)]
+    with fetched(folder, names) as here:
+        if not index_is_whole(here, format_, manifest, manifest["shards"]):
+            wrong.append(f"the index {', '.join(names)} is not that of the dataset")
+    if manifest.get(YIELD) != yield_of(manifest, manifest["shards"]).get(YIELD):
+        wrong.append(f"the {YIELD} in dataset.json is not what its shards add up to")
+    left = left_in(folder, TEMPORARY, JOURNAL)
     if left:
         wrong.append(f"unfinished work is left over: {left[0]}")
     if wrong:
@@ -58,15 +66,16 @@ def verify_dataset(
         _check_samples(folder, manifest, format_, plan, sample, checkpoint)
     return {
         "shards": len(plan),
-        "samples": plan.count,
+        "samples": manifest[YIELD][KEPT] if YIELD in manifest else plan.count,
         "made_again": min(sample, plan.count),
+        **({"kept": yield_in_words(manifest)} if YIELD in manifest else {}),
         **({"part": part_in_words(manifest)} if SHARD_RANGE in manifest else {}),
     }
 
 
 def _check_shard(folder: str, format_: writers.Format, shard: Shard, record: dict) -> str:
     names = format_.file_names(shard)
-    found = digest_of_files(folder, names)
+    found = digest_of_files(folder, format_.shard_files(shard))
     if found is None:
         return "has missing files"
     if found != (record["sha256"], record["bytes"]):
@@ -92,17 +101,32 @@ def _check_samples(folder: str, manifest: dict, format_: writers.Format, plan: P
     options = generator.model.options(**manifest["options"])
     same = same_footing(generator, manifest)
     for offset in SystemRandom().sample(range(plan.count), min(count, plan.count)):
+        k, number = offset // plan.shard_size, plan.start + offset
+        shard = stored(plan[k], manifest["shards"][k])
+        made = generator.make(manifest["seed"], number, 1, options)
+        if same and shard.kept is not None:
+            _check_selection(folder, manifest, number in shard.kept, number, made)
+        if shard.kept is not None and number not in shard.kept:
+            continue
         if format_.tolerance is None:
-            made = generator.make(manifest["seed"], plan.start + offset, 1, options)[0]
             near = None if same else generator.model.near(generator.precision)
-            equal = _equal(stored_sample(folder, format_, plan, offset), made, near)
+            equal = _equal(stored_sample(folder, format_, shard, number), made[0], near)
         else:
-            part, position = file_of(format_, plan, offset)
+            part, position = file_of(format_, shard, number)
             made = np.concatenate(list(generator.batches(manifest["seed"], part.first, part.count, options)))
             equal = _lossy_equal(folder, format_, part, made, position, same and manifest.get("encoder"))
         if not equal:
             grade = manifest["grade"] if same else "near"
-            raise VerificationError(f"{folder}: sample {plan.start + offset} made again differs (compared as {grade})")
+            raise VerificationError(f"{folder}: sample {number} made again differs (compared as {grade})")
+
+
+def _check_selection(folder: str, manifest: dict, was_kept: bool, number: int, made: np.ndarray) -> None:
+    """Raises VerificationError if a sample, made again, would not be kept as it was; a function can't be asked."""
+    if isinstance(manifest[KEEP], dict):
+        return
+    if bool(Selection.of(manifest).of_batch(made)[0][0]) != was_kept:
+        what = "was kept, but fails the condition" if was_kept else "was rejected, but passes the condition"
+        raise VerificationError(f"{folder}: sample {number} {what} when it is made again")
 
 
 def _equal(stored: np.ndarray, made: np.ndarray, near) -> bool:
@@ -112,7 +136,9 @@ def _equal(stored: np.ndarray, made: np.ndarray, near) -> bool:
 
 def _lossy_equal(folder: str, format_: writers.Format, part: Shard, made: np.ndarray, position: int, encoder) -> bool:
     """The file of ``part`` against one made of ``made``: byte for byte if ``encoder`` is ours, else what they show."""
-    stored = [file.read() for file in open_files(folder, format_.file_names(part))]
+    names = format_.file_names(part)
+    with fetched(folder, names) as here:
+        stored = [file.read() for file in open_files(here, names)]
     anew = format_.encode(made, part.first)
     if encoder == format_.encoder:
         return stored == anew

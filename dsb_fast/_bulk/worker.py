@@ -10,11 +10,15 @@ import socket
 import threading
 from collections.abc import Iterator
 from functools import partial
+from typing import TYPE_CHECKING
 
 from .._errors import DsbError, GenerationError
 from .plan import Shard
 from .stats import Stats
 from .system import System
+
+if TYPE_CHECKING:
+    from .store_folder import StoreFolder
 
 
 class Parent:
@@ -68,6 +72,18 @@ class SharedFolder:
         """Tell the parent, which has the journal."""
         self._parent.send(published=record)
 
+    def settle(self) -> None:
+        """Nothing: what was noted is on the disk."""
+
+
+def _folder(task: dict, parent: Parent) -> SharedFolder | StoreFolder:
+    """Where shards go. In a store this process does all; its spool is in that of the parent, which clears it."""
+    if task["url"] is None:
+        return SharedFolder(task["folder"], task["folder_fd"], parent)
+    from .store_folder import StoreFolder
+
+    return StoreFolder(task["url"], task["recipe"], lambda record: parent.send(published=record), task["folder"])
+
 
 def main() -> None:
     """Work until the parent has no more shards. The socket is standard input."""
@@ -77,11 +93,12 @@ def main() -> None:
     try:
         _work(parent, parent.receive())
     except (DsbError, OSError, MemoryError) as error:
-        parent.send(failed=_one_line(error))
+        parent.send(failed=one_line(error))
         os._exit(1)
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """What went wrong, for the parent to say."""
     if isinstance(error, MemoryError):
         return "out of memory; fewer --workers or a smaller --batch-size need less"
     if isinstance(error, OSError) and error.strerror:
@@ -101,14 +118,16 @@ def _work(parent: Parent, task: dict) -> None:
     options = generator.model.options(**recipe["options"])
     format_ = writers.find(recipe["format"])(writers.FormatContext.of(recipe))
     stats = Stats()
+    folder = _folder(task, parent)
     Pipeline(
         partial(generator.make, recipe["seed"], options=options),
         format_,
-        SharedFolder(task["folder"], task["folder_fd"], parent),
+        folder,
         task["batch_size"] or min(generator.batch_size, recipe["shard_size"]),
         task["threads"],
         lambda count: parent.send(made=count),
         stats,
     ).run(parent.shards())
+    folder.settle()
     parent.send(stats=stats.as_dict())
     os._exit(0)  # nothing is left to do, and nobody waits for an interpreter to be taken down

@@ -47,7 +47,10 @@ def run_workers(
     shards = dataset.missing()
     least = 2 if generator.backend.fixed_batch else 1  # one copies and encodes what a GPU made while another asks it
     threads = threads or max(least, -(-generator.backend.parallel // workers))
+    if dataset.url and dataset.url.startswith("memory:"):
+        raise InputError(f"workers: {dataset.url} is in the memory of one process; use 1")
     task = {
+        "url": dataset.url,
         "folder": dataset.folder,
         "folder_fd": dataset.folder_fd,
         "recipe": dataset.recipe,
@@ -58,7 +61,7 @@ def run_workers(
     devices = worker_devices(generator.opened_with["device"], generator.backend.device, workers)
     tasks = [{**task, "opened_with": {**task["opened_with"], "device": device}} for device in devices]
     with _Workers(tasks) as crew:
-        crew.serve(shards, dataset.note, made, stats)
+        crew.serve(shards, dataset.accept, made, stats)
 
 
 def worker_devices(asked: str, device: str, workers: int) -> list[str]:

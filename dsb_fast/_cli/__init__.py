@@ -21,6 +21,7 @@ COMMANDS = {
     "list": "the registered models, by category",
     "info": "a model's card",
     "devices": "what this machine can run on",
+    "bench": "measure this machine, and say what it means",
 }
 
 

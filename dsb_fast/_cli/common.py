@@ -31,6 +31,18 @@ def add_model_arguments(parser, device: bool = True) -> None:
         parser.add_argument("--precision", default="fp32", metavar="P", help=help_)
 
 
+def add_engine_arguments(parser) -> None:
+    """--engine and --ray-address."""
+    parser.add_argument(
+        "--engine", default="local", metavar="E", help="local (default) or ray, a Ray cluster; changes no byte"
+    )
+    parser.add_argument(
+        "--ray-address",
+        metavar="A",
+        help="of the cluster: auto, HOST:PORT or ray://HOST:PORT (default RAY_ADDRESS, else one started here)",
+    )
+
+
 def label(text: str):
     """A class, numbers with commas between, or "random", for argparse."""
     try:
@@ -72,7 +84,7 @@ def print_stats(stats) -> None:
     """Where a run's time went, on standard output."""
     from .._backends.base import cores
 
-    sys.stdout.write(stats.table(cores()))
+    sys.stdout.write(stats.table(stats.cores or cores()))
 
 
 def progress_bar(quiet: bool, unit: str) -> Callable[[int, int], None] | None:

@@ -13,11 +13,11 @@ _OPTIONS = ("leads", "truncation", "truncation_cutoff", "label", "noise", "mixin
 
 def add_arguments(parser) -> None:
     """Options of the subcommand."""
-    from .common import add_model_arguments, label
+    from .common import add_engine_arguments, add_model_arguments, label
 
     add_model_arguments(parser)
     parser.add_argument("-n", "--count", type=int, required=True, help="how many samples")
-    parser.add_argument("-o", "--output", required=True, metavar="DIR")
+    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="a folder, or a URL such as s3://bucket/d")
     parser.add_argument("--seed", type=int, default=0, help="0 to 2^64-1 (default 0)")
     parser.add_argument("--start", type=int, default=0, help="number of the first sample (default 0)")
     parser.add_argument(
@@ -55,6 +55,14 @@ def add_arguments(parser) -> None:
         metavar="NAME=VALUE",
         help="an option of the format's own, such as compress_level=6 of png; may be given again",
     )
+    parser.add_argument(
+        "--keep", metavar="EXPR", help="write only samples of which this is true, as in 'heart_rate_bpm < 100 and "
+        "noise_uv < 20'; what is rejected is recorded, numbers stay (docs/filters.md)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--annotate", nargs="?", const="all", metavar="NAMES",
+        help="write measurements (all, or names with commas) as labels: columns, or a table beside the samples",
+    )  # fmt: skip
     parser.add_argument("--shard-size", type=int, metavar="K", help="samples a shard (default 256)")
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
@@ -69,6 +77,7 @@ def add_arguments(parser) -> None:
     parser.add_argument(
         "--workers", type=int, metavar="W", help="processes (default 1, with a thread a core); changes no byte"
     )
+    add_engine_arguments(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace a dataset that is there; foreign files stay")
     parser.add_argument(
         "--extend", action="store_true", help="make a dataset longer that is there, to COUNT samples of the same recipe"
@@ -120,6 +129,9 @@ def _part(args, recipe: dict) -> dict:
 
 def run(args) -> int:
     """Run the subcommand."""
+    from .._bulk.kept import yield_in_words
+    from .._bulk.manifest_file import read_manifest
+    from .._bulk.places import resolve
     from .._bulk.run import generate_dataset, make_recipe, write_recipe
     from .._bulk.stats import Stats
     from .._errors import InputError
@@ -133,8 +145,9 @@ def run(args) -> int:
     options = {name: value for name, value in given.items() if value is not None}
     format_options = _format_options(args)
     recipe, chosen, format_ = make_recipe(
-        generator, args.count, args.seed, args.start, args.format, args.shard_size, format_options, **options
-    )
+        generator, args.count, args.seed, args.start, args.format, args.shard_size, format_options,
+        keep=args.keep, annotate=args.annotate, **options,
+    )  # fmt: skip
     recipe = _part(args, recipe)
     if args.recipe_only:
         write_recipe(args.output, recipe, format_, args.overwrite)
@@ -144,7 +157,10 @@ def run(args) -> int:
         generator, args.output, recipe, chosen, format_,
         batch_size=args.batch_size, workers=args.workers, overwrite=args.overwrite, extend=args.extend,
         progress=progress_bar(args.quiet, "image" if format_.context.kind == "image" else "ECG"), stats=stats,
+        engine=args.engine, ray_address=args.ray_address,
     )  # fmt: skip
+    if args.keep is not None and not args.quiet:
+        sys.stderr.write(f"dsb-fast: {args.output}: {yield_in_words(read_manifest(resolve(args.output)))}\n")
     if args.stats and written:
         print_stats(stats)
     if not args.quiet and not written:

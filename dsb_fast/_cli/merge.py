@@ -8,7 +8,7 @@ import sys
 def add_arguments(parser) -> None:
     """Options of the subcommand."""
     parser.add_argument("parts", nargs="+", metavar="PART", help="folders of finished parts, in any order")
-    parser.add_argument("-o", "--output", required=True, metavar="DIR")
+    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="a folder, or a URL")
     parser.add_argument(
         "--copy", action="store_true", help="copy files (default: hard links, copies where there can be no links)"
     )

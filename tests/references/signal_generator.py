@@ -54,6 +54,7 @@ class SignalGenerator:
         self.backend = SimpleNamespace(
             name="onnxruntime", grade="repeatable", depends_on={"onnxruntime": "1"}, parallel=2
         )
+        self.info = self.model.info()
 
     def share(self, count, threads):
         return max(1, -(-count // threads))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from itertools import islice
@@ -12,7 +12,8 @@ from typing import BinaryIO, ClassVar
 import numpy as np
 
 from ..._errors import MissingDependencyError
-from ..plan import DEFAULT_SHARD_SIZE, SHARD_RANGE, Plan, Shard
+from ..plan import DEFAULT_SHARD_SIZE, SHARD_RANGE, Plan, Shard, runs
+from .labels import label_text
 
 SIGNAL, IMAGE = "signal", "image"
 
@@ -40,6 +41,11 @@ class FormatContext:
     def array_name(self) -> str:
         """What the samples are called where a format has names: column, dataset, file in a tar."""
         return {SIGNAL: "signal_uv", IMAGE: "image"}[self.kind]
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The measurements that are written beside each sample, float64, NaN where not measurable."""
+        return tuple(map(str, self.about.get("annotate") or ()))
 
     @classmethod
     def of(cls, recipe: dict) -> FormatContext:
@@ -73,6 +79,8 @@ class Format(ABC):
     default_shard_size: ClassVar[int] = DEFAULT_SHARD_SIZE
     requires: ClassVar[tuple[str, ...]] = ()  # packages that it imports, which ``extra`` brings
     extra: ClassVar[str] = "formats"
+    sparse: ClassVar[bool] = False  # whether it can leave samples out: its methods go by ``Shard.numbers``
+    holds_labels: ClassVar[bool] = False  # whether its files have room for them; else a table lies beside
     is_npy: ClassVar[bool] = False  # the file is what the samples' digest is of
     group = 1  # samples a file, with file_per_sample; batches and shards begin at multiples of it
     # None if what is decoded is what was encoded; else by how much, on average, it may differ from what is decoded of a
@@ -95,9 +103,20 @@ class Format(ABC):
     def file_names(self, shard: Shard) -> list[str]:
         """The final names of a shard's files, in order of sample number."""
         if self.file_per_sample:
-            firsts = range(shard.first, shard.first + shard.count, self.group)
-            return [f"{first}{suffix}" for first in firsts for suffix in self.suffixes]
+            return [f"{first}{suffix}" for first in shard.numbers[:: self.group] for suffix in self.suffixes]
         return [shard.name + suffix for suffix in self.suffixes]
+
+    def label_files(self, shard: Shard) -> list[str]:
+        """The names of what is written of a shard's labels, after its samples."""
+        return [] if self.holds_labels or not self.context.label_names else [f"labels/{shard.name}.csv"]
+
+    def label_bytes(self, shard: Shard) -> Iterator[bytes]:
+        """The bytes of each of :meth:`label_files`, of a shard that has ``labels``."""
+        yield label_text(shard)
+
+    def shard_files(self, shard: Shard) -> list[str]:
+        """The names of all that is written of a shard."""
+        return [*self.file_names(shard), *self.label_files(shard)]
 
     def index_files(self, plan: Plan) -> Iterator[tuple[str, Iterable[bytes]]]:
         """Files of the whole dataset, name and bytes, that follow from the plan alone: written last."""
@@ -109,6 +128,13 @@ class Format(ABC):
 
         With files a sample bytes-like objects, one for every name of ``file_names``; else whatever ``join`` takes.
         """
+
+    def encode_kept(self, samples: np.ndarray, numbers: Sequence[int], labels: Mapping[str, np.ndarray]) -> list:
+        """As :meth:`encode`, of samples with any rising ``numbers``; ``labels`` of them, which ``join`` gets too."""
+        made = []
+        for position, first, count in runs(numbers):
+            made += self.encode(samples[position : position + count], first)
+        return made
 
     def join(self, shard: Shard, parts: Iterable[list]) -> Iterator:
         """The bytes of a shard's one file, piece by piece, from what ``encode`` returned for batch after batch."""

@@ -61,6 +61,7 @@ class DicomFormat(Format):
     """
 
     name, suffixes, file_per_sample = "dicom", (".dcm",), True
+    sparse = True
     kinds = (SIGNAL,)
     requires = ("pydicom",)
 
@@ -212,7 +213,7 @@ class DicomFormat(Format):
 
     def decode(self, files, shard):
         leads, length = self.context.shape
-        for number, file in zip(range(shard.first, shard.first + shard.count), files, strict=True):
+        for number, file in zip(shard.numbers, files, strict=True):
             size = file.seek(0, os.SEEK_END)
             if not 0 <= size - 2 * leads * length <= _MOST_WORDS:  # said before anything as large is made
                 raise ValueError(f"has {size} bytes, which is not what {leads} leads of {length} values take")

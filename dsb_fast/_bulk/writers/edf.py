@@ -55,6 +55,7 @@ class EdfFormat(Format):
     """EDF+C: no gaps, no date (``Startdate X``, 01.01.85 00.00.00), annotations at its begin that say what made it."""
 
     name, suffixes, file_per_sample = "edf", (".edf",), True
+    sparse = True
     kinds = (SIGNAL,)
     requires = ("edfio",)
 
@@ -153,7 +154,7 @@ class EdfFormat(Format):
 
     def decode(self, files, shard):
         leads, length = self.context.shape
-        for number, file in zip(range(shard.first, shard.first + shard.count), files, strict=True):
+        for number, file in zip(shard.numbers, files, strict=True):
             values = self._records(self._checked(file, number))[:, : leads * self._record]
             sample = values.reshape(-1, leads, self._record).transpose(1, 0, 2).reshape(leads, length)
             yield sample.astype(np.int16, copy=False)

@@ -21,6 +21,7 @@ class Hdf5Format(Format):
     """The arrays lie in the file in one piece: what is around them is made by h5py, they are streamed."""
 
     name, suffixes, file_per_sample = "hdf5", (".hdf5",), False
+    sparse = holds_labels = True
     kinds = (SIGNAL,)
     requires = ("h5py",)
 
@@ -63,13 +64,17 @@ class Hdf5Format(Format):
         with h5py.File(file, "w", libver=_VERSIONS) as made:
             for name, word in self._words.items():
                 made.attrs[name] = np.uint64(word) if name == "seed" else word
-            made.create_dataset("index", data=np.arange(shard.first, shard.first + shard.count, dtype="<i8"))
+            made.create_dataset("index", data=np.array(shard.numbers, "<i8"))
+            for name in self.context.label_names:
+                made.create_dataset(name, data=np.asarray(shard.labels[name], "<f8"))
             how = h5py.h5p.create(h5py.h5p.DATASET_CREATE)  # times are left out, as h5py does
             how.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)  # so that its place is known before it has values
             how.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
             how.set_obj_track_times(False)
             space = h5py.h5s.create_simple(shape)
             begin = h5py.h5d.create(made.id, b"signal_uv", h5py.h5t.STD_I16LE, space, how).get_offset()
+        if not shard.count:  # an array of nothing has no place
+            return file.part(0, file.size), b""
         return file.part(0, begin), file.part(begin + 2 * math.prod(shape), file.size)
 
     def decode(self, files, shard):
@@ -81,8 +86,10 @@ class Hdf5Format(Format):
             with h5py.File(file, "r") as opened:
                 index = _dataset(opened, "index", (shard.count,), "<i8", size)
                 samples = _dataset(opened, "signal_uv", (shard.count, *self.context.shape), "<i2", size)
-                if not np.array_equal(index[:], np.arange(shard.first, shard.first + shard.count)):
-                    raise ValueError(f"has other numbers than {shard.first} to {shard.first + shard.count - 1}")
+                for name in self.context.label_names:
+                    _dataset(opened, name, (shard.count,), "<f8", size)
+                if not np.array_equal(index[:], np.array(shard.numbers, "<i8")):
+                    raise ValueError(f"has other numbers than the {shard.count} from {shard.first} on that it should")
                 for k in range(shard.count):
                     yield samples[k]
         except (OSError, RuntimeError, KeyError, TypeError, OverflowError) as error:
@@ -99,6 +106,8 @@ def _dataset(opened, name: str, shape: tuple[int, ...], dtype: str, size: int):
     if (found.shape, found.dtype.str) != (shape, dtype):
         raise ValueError(f"{name} holds {found.dtype} {list(found.shape or ())}")
     how, begin = found.id.get_create_plist(), found.id.get_offset()
+    if not found.size:
+        return found
     if how.get_layout() != h5py.h5d.CONTIGUOUS or how.get_external_count() or begin is None:
         raise ValueError(f"{name} is stored in another way")
     if begin + found.id.get_storage_size() > size or found.id.get_storage_size() != found.nbytes:

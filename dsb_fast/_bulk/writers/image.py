@@ -19,6 +19,7 @@ class ImageFormat(Format):
     """``<id>.<name>``, an image; with option ``grid`` N a sheet of N x N consecutive ones, named after the first."""
 
     file_per_sample = True
+    sparse = True
     kinds = (IMAGE,)
     options = {"grid": None, "synthetic_mark": True}  # noqa: RUF012
 

@@ -27,6 +27,7 @@ class NpyFormat(Format):
     """NumPy's format 1.0."""
 
     name, suffixes, file_per_sample = "npy", (".npy",), False
+    sparse = True
     is_npy = True
 
     def encode(self, samples, first=0):

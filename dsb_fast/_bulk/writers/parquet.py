@@ -35,6 +35,7 @@ class ParquetFormat(Format):
     """
 
     name, suffixes, file_per_sample = "parquet", (".parquet",), False
+    sparse = holds_labels = True
     options = PNG_OPTIONS
     requires = ("pyarrow",)
 
@@ -54,7 +55,8 @@ class ParquetFormat(Format):
         if context.kind == SIGNAL:
             words |= {"lead_names": list(context.lead_names), "sampling_rate_hz": context.sampling_rate_hz}
         else:
-            words["huggingface"] = {"info": {"features": _FEATURES}}
+            labels = {name: {"dtype": "float64", "_type": "Value"} for name in context.label_names}
+            words["huggingface"] = {"info": {"features": {**_FEATURES, **labels}}}
         return {key: word if isinstance(word, str) else json.dumps(word) for key, word in words.items()}
 
     @property
@@ -80,14 +82,16 @@ class ParquetFormat(Format):
         import pyarrow as pa
 
         column = pa.field(self.context.array_name, self._column_type, nullable=self.context.kind == IMAGE)
-        return pa.schema([pa.field("index", pa.int64(), nullable=False), column], metadata=self._words)
+        labels = [pa.field(name, pa.float64(), nullable=False) for name in self.context.label_names]
+        return pa.schema([pa.field("index", pa.int64(), nullable=False), column, *labels], metadata=self._words)
 
     @cached_property
     def _encodings(self) -> dict[str, str]:
         """How each leaf of the schema is encoded. Differences of neighbours are small, dictionaries would not be."""
+        labels = dict.fromkeys(self.context.label_names, "PLAIN")
         if self.context.kind == IMAGE:
-            return {"index": "PLAIN", "image.bytes": "PLAIN", "image.path": "PLAIN"}
-        return {"index": "PLAIN", f"{self.context.array_name}.list.element.list.element": _DELTA}
+            return {"index": "PLAIN", "image.bytes": "PLAIN", "image.path": "PLAIN", **labels}
+        return {"index": "PLAIN", f"{self.context.array_name}.list.element.list.element": _DELTA, **labels}
 
     def encode(self, samples, first=0):
         return self._png.encode(samples, first) if self._png else list(samples)
@@ -96,25 +100,27 @@ class ParquetFormat(Format):
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        sink, first = _Sink(), shard.first
+        sink, done = _Sink(), 0
         with pq.ParquetWriter(
             pa.PythonFile(sink, mode="w"), self._schema, compression="NONE", use_dictionary=False,
             write_statistics=["index"], column_encoding=self._encodings,
         ) as writer:  # fmt: skip
             for rows in _groups(parts, self._rows):
-                index = pa.array(np.arange(first, first + len(rows)))
-                table = pa.Table.from_arrays([index, self._column(rows, first)], schema=self._schema)
-                writer.write_table(table, row_group_size=self._rows)
-                first += len(rows)
+                some = slice(done, done + len(rows))
+                index = np.array(shard.numbers[some], np.int64)
+                labels = [pa.array(shard.labels[name][some]) for name in self.context.label_names]
+                columns = [pa.array(index), self._column(rows, index.tolist()), *labels]
+                writer.write_table(pa.Table.from_arrays(columns, schema=self._schema), row_group_size=self._rows)
+                done += len(rows)
                 yield from sink.take()
         yield from sink.take()
 
-    def _column(self, rows: list, first: int):
-        """Samples of one row group, the first of number ``first``, as an Arrow array."""
+    def _column(self, rows: list, numbers: list[int]):
+        """Samples of one row group, of these ``numbers``, as an Arrow array."""
         import pyarrow as pa
 
         if self._png:
-            paths = [f"{index}.png" for index in range(first, first + len(rows))]
+            paths = [f"{number}.png" for number in numbers]
             return pa.StructArray.from_arrays([pa.array(rows, pa.binary()), pa.array(paths)], ["bytes", "path"])
         leads, time = self.context.shape
         values = pa.array(np.stack(rows).reshape(-1))
@@ -128,20 +134,20 @@ class ParquetFormat(Format):
         import pyarrow.parquet as pq
 
         file = next(iter(files))
-        firsts = range(shard.first, shard.first + shard.count, self._rows)
-        counts = [min(self._rows, shard.first + shard.count - first) for first in firsts]
+        groups = [shard.numbers[begin : begin + self._rows] for begin in range(0, shard.count, self._rows)]
+        counts = list(map(len, groups))
         check_sizes(file, counts, {path: (how, self._values(how)) for path, how in self._encodings.items()})
         limits = {
             "thrift_string_size_limit": file.seek(0, os.SEEK_END),
-            "thrift_container_size_limit": len(firsts) + _LIMITS,
+            "thrift_container_size_limit": len(groups) + _LIMITS,
         }
         try:
             table = pq.ParquetFile(file, pre_buffer=False, **limits)
             if not table.schema_arrow.equals(self._schema):
                 columns = ", ".join(f"{field.name} {field.type}" for field in table.schema_arrow)
                 raise ValueError(f"has columns {columns[:150]!r}")
-            for k, (first, count) in enumerate(zip(firsts, counts, strict=True)):
-                yield from self._samples(table.read_row_group(k, use_threads=False), first, count)
+            for k, numbers in enumerate(groups):
+                yield from self._samples(table.read_row_group(k, use_threads=False), list(numbers))
         except (pa.ArrowException, OSError) as error:
             raise ValueError((str(error).splitlines() or [type(error).__name__])[0][:200]) from None
 
@@ -149,22 +155,22 @@ class ParquetFormat(Format):
         """How many a row has in a column of this encoding."""
         return math.prod(self.context.shape) if encoding == _DELTA else 1
 
-    def _samples(self, table, first: int, count: int) -> Iterator[np.ndarray]:
+    def _samples(self, table, numbers: list[int]) -> Iterator[np.ndarray]:
         """The rows of one group. Raises ValueError."""
         index, column = (table.column(k).combine_chunks() for k in (0, 1))
-        if index.null_count or not np.array_equal(index.to_numpy(), np.arange(first, first + count)):
-            raise ValueError(f"has other numbers than {first} to {first + count - 1}")
+        if index.null_count or index.to_pylist() != numbers:
+            raise ValueError(f"has other numbers than {numbers[0]} to {numbers[-1]}")
         if not self._png:
             leads, time = self.context.shape
             inner = column.flatten()
             for lists, length in ((column, leads), (inner, time)):
                 if (np.diff(lists.offsets.to_numpy()) != length).any():
                     raise ValueError(f"holds lists that have not {length} entries")
-            yield from inner.flatten().to_numpy().reshape(count, leads, time)
+            yield from inner.flatten().to_numpy().reshape(len(numbers), leads, time)
             return
         data, paths = column.field("bytes"), column.field("path").to_pylist()
-        if column.null_count or data.null_count or paths != [f"{k}.png" for k in range(first, first + count)]:
-            raise ValueError(f"has no images or other names from {first}.png on")
+        if column.null_count or data.null_count or paths != [f"{k}.png" for k in numbers]:
+            raise ValueError(f"has no images or other names from {numbers[0]}.png on")
         for one in data:
             yield _images.decode(one.as_buffer().to_pybytes(), "png", self.context.shape)
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from ... import _labels
 from ..._errors import InputError
+from ..plan import runs
 from .base import IMAGE, Format
 from .png import PngFormat
 from .provenance import provenance, words_digest
@@ -27,6 +28,7 @@ class StyleganZipFormat(Format):
     """
 
     name, suffixes, file_per_sample = "stylegan-zip", (".zip",), False
+    sparse = True
     kinds = (IMAGE,)
     options = {"synthetic_mark": True, "compress_level": 0}  # noqa: RUF012
     default_shard_size = 1_000_000  # training takes one archive
@@ -53,11 +55,10 @@ class StyleganZipFormat(Format):
         return [(zlib.crc32(data), data) for data in self._png.encode(samples, first)]
 
     def join(self, shard, parts):
-        archive, index = StoredZip(), shard.first
+        archive, numbers = StoredZip(), iter(shard.numbers)
         for part in parts:
             for crc, data in part:
-                yield archive.header(_name(index), len(data), crc) + data
-                index += 1
+                yield archive.header(_name(next(numbers)), len(data), crc) + data
         size, crc = 0, 0
         for piece in self._labels(shard):
             size, crc = size + len(piece), zlib.crc32(piece, crc)
@@ -70,12 +71,12 @@ class StyleganZipFormat(Format):
         if self._classes is None:
             yield b'{"labels": null'
             return
-        end = shard.first + shard.count
-        for first in range(shard.first, end, _NAMES_A_PIECE):
-            count = min(_NAMES_A_PIECE, end - first)
-            pairs = zip(map(_name, range(first, first + count)), self._classes(first, count), strict=True)
-            begin = '{"labels": [' if first == shard.first else ", "
-            yield (begin + ", ".join(f'["{name}", {label}]' for name, label in pairs)).encode()
+        yield b'{"labels": ['
+        for begin in range(0, shard.count, _NAMES_A_PIECE):
+            numbers = shard.numbers[begin : begin + _NAMES_A_PIECE]
+            classes = (label for _, first, count in runs(numbers) for label in self._classes(first, count))
+            pairs = zip(map(_name, numbers), classes, strict=True)
+            yield (", " * (begin > 0) + ", ".join(f'["{name}", {label}]' for name, label in pairs)).encode()
         yield b"]"
 
     def _labels(self, shard) -> Iterator[bytes]:
@@ -87,7 +88,7 @@ class StyleganZipFormat(Format):
     def decode(self, files, shard):
         file, archive = next(iter(files)), StoredZip()
         limit = largest_png(self.context.shape)
-        for index in range(shard.first, shard.first + shard.count):
+        for index in shard.numbers:
             name = _name(index)
             size, crc = read_header(file, name, limit)
             yield self._image(file, name, size, crc)
@@ -101,10 +102,10 @@ class StyleganZipFormat(Format):
 
     def decode_one(self, files, shard, position):
         file, limit = next(iter(files)), largest_png(self.context.shape)
-        for index in range(shard.first, shard.first + position):
+        for index in shard.numbers[:position]:
             size, _ = read_header(file, _name(index), limit)
             file.seek(size, io.SEEK_CUR)
-        name = _name(shard.first + position)
+        name = _name(shard.numbers[position])
         return self._image(file, name, *read_header(file, name, limit))
 
     def _image(self, file, name: str, size: int, crc: int):

@@ -25,6 +25,7 @@ class AscFormat(Format):
     """The bytes of ``numpy.savetxt(fmt="%i")``, as package deepfake-ecg writes them: blank between, LF, no header."""
 
     name, suffixes, file_per_sample = "asc", (".asc",), True
+    sparse = True
     kinds = (SIGNAL,)
 
     def encode(self, samples, first=0):
@@ -39,6 +40,7 @@ class CsvFormat(Format):
     """A header of lead names, whole microvolts, LF; ``time_column`` puts ``time_s`` first."""
 
     name, suffixes, file_per_sample = "csv", (".csv",), True
+    sparse = True
     kinds = (SIGNAL,)
     options = {"time_column": False}  # noqa: RUF012
 

@@ -35,6 +35,7 @@ class WebdatasetFormat(Format):
     """
 
     name, suffixes, file_per_sample = "webdataset", (".tar",), False
+    sparse = holds_labels = True
     options = PNG_OPTIONS
 
     def __init__(self, context):
@@ -62,20 +63,25 @@ class WebdatasetFormat(Format):
         before, _, after = json.dumps({**self._words, "index": _HERE}, sort_keys=True).partition(here)
         return f'{before}"index": '.encode(), after.encode()
 
-    def _about(self, index: int) -> bytes:
-        """``<id>.json``; all but the number is made once for all samples."""
+    def _about(self, index: int, labels: dict[str, float | None] | None = None) -> bytes:
+        """``<id>.json``; all but the number, and ``labels`` where there are some, is made once for all samples."""
         before, after = self._about_parts
-        return before + b"%d" % index + after
+        said = f', "labels": {json.dumps(labels)}'.encode() if labels else b""
+        return before + b"%d" % index + said + after
 
     def encode(self, samples, first=0):
+        return self.encode_kept(samples, range(first, first + len(samples)), {})
+
+    def encode_kept(self, samples, numbers, labels):
         if self._png:
-            suffix, begin, files = "png", b"", self._png.encode(samples, first)
+            suffix, begin, files = "png", b"", self._png.encode_kept(samples, numbers, {})
         else:
             little = np.ascontiguousarray(samples, np.dtype(self.context.dtype).newbyteorder("<"))
             suffix, begin, files = "npy", self._array, (memoryview(sample).cast("B") for sample in little)
         pieces, padding = [], b""
-        for index, data in enumerate(files, first):
-            about, size = self._about(index), len(begin) + len(data)
+        for k, (index, data) in enumerate(zip(numbers, files, strict=True)):
+            said = {name: None if np.isnan(values[k]) else float(values[k]) for name, values in labels.items()}
+            about, size = self._about(index, said), len(begin) + len(data)
             head = padding + _header(f"{index}.json", len(about)) + about + bytes(-len(about) % _BLOCK)
             pieces += (head + _header(f"{index}.{suffix}", size) + begin, data)
             padding = bytes(-size % _BLOCK)
@@ -90,7 +96,7 @@ class WebdatasetFormat(Format):
 
     def decode(self, files, shard):
         file, size = next(iter(files)), 0
-        for index in range(shard.first, shard.first + shard.count):
+        for index in shard.numbers:
             about = self._about(index)
             stored = _read_member(file, f"{index}.json", 65536 + len(about))
             _check_about(stored, index)

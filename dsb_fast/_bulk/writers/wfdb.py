@@ -22,7 +22,6 @@ _INVALID = -32768  # what format 16 has for "no value"
 _LINE = 254  # characters of a header's line without its linefeed: header(5)
 _NAME = 40  # of a signal; file name and description may have 80 together
 _MAX_HEADER = 1 << 20
-_RECORDS_AT_ONCE = 4096
 
 
 def comment_lines(about: dict) -> list[str]:
@@ -37,6 +36,7 @@ class WfdbFormat(Format):
     """1000 units per mV from a zero of 0, so that the integers are the microvolts; no date, no time of day."""
 
     name, suffixes, file_per_sample = "wfdb", (".dat", ".hea"), True  # a header is published after what it names
+    sparse = True
     kinds = (SIGNAL,)
     record_name: str | None = None  # of a record that is not named by its number, as of a converted file
 
@@ -84,9 +84,8 @@ class WfdbFormat(Format):
 
     def index_files(self, plan):
         def records():
-            end = plan.start + plan.count
-            for first in range(plan.start, end, _RECORDS_AT_ONCE):
-                yield "".join(f"{k}\n" for k in range(first, min(first + _RECORDS_AT_ONCE, end))).encode()
+            for numbers in plan.numbers():
+                yield "".join(f"{k}\n" for k in numbers).encode()
 
         yield "RECORDS", records()
 
@@ -106,7 +105,7 @@ class WfdbFormat(Format):
 
     def decode(self, files, shard):
         files = iter(files)
-        for number in range(shard.first, shard.first + shard.count):
+        for number in shard.numbers:
             sample = self._samples(next(files))  # a file is open until the next is asked for
             self._check_header(next(files), number, sample)
             yield sample

@@ -1,7 +1,9 @@
 """``zarr``: the whole folder is a Zarr group (version 3), its array ``signal_uv`` int16 [n, leads, time] in shards.
 
-After the Zarr core specification 3.0 and its codec ``sharding_indexed``. Written here because package zarr writes to
-places of its own only, and unsynced (docs/formats.md); tests read it back with that package.
+Of a filtered dataset ``signal_uv`` has room for all samples and chunks of those that were kept; ``kept``, bool [n],
+says which. Labels are arrays float64 [n]. After the Zarr core specification 3.0 and its codec ``sharding_indexed``.
+Written here because package zarr writes to places of its own only, and unsynced (docs/formats.md); tests read it back
+with that package.
 """
 
 from __future__ import annotations
@@ -9,15 +11,18 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Sequence
 from functools import cached_property, lru_cache
 
 import numpy as np
 
 from ..._errors import InputError
+from ..._filter.selection import KEEP
 from .base import SIGNAL, Format
 from .provenance import provenance, words_digest
 from .reading import read_exactly
 
+_KEPT = "kept"
 _ARRAY, _META = "signal_uv", "zarr.json"
 _LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
 _ABSENT = (1 << 64) - 1  # offset and size of a chunk that is not there
@@ -30,6 +35,7 @@ class ZarrFormat(Format):
     """
 
     name, suffixes, file_per_sample = "zarr", (".0.0",), False
+    sparse = True
     kinds = (SIGNAL,)
 
     def __init__(self, context):
@@ -48,7 +54,20 @@ class ZarrFormat(Format):
         return self.context.about.get("shard_size", self.default_shard_size)
 
     def file_names(self, shard):
-        return [f"{_ARRAY}/c.{(shard.first - self._start) // self._shard_size}.0.0"]
+        return [f"{_ARRAY}/c.{self._place(shard)}.0.0"]
+
+    def _place(self, shard) -> int:
+        """Which shard of the dataset it is."""
+        return (shard.first - self._start) // self._shard_size
+
+    def label_files(self, shard):
+        return [f"{name}/c.{self._place(shard)}" for name in self.context.label_names]
+
+    def label_bytes(self, shard):
+        for name in self.context.label_names:
+            values = np.full(self._shard_size, np.nan, "<f8")
+            values[list(_offsets(shard))] = shard.labels[name]
+            yield values.tobytes()
 
     @cached_property
     def _words(self) -> dict:
@@ -65,10 +84,16 @@ class ZarrFormat(Format):
         return {"words": words_digest(self._words)}
 
     def index_files(self, plan):
-        array = self._array(plan)
-        within = {"kind": "inline", "must_understand": False, "metadata": {_ARRAY: array}}
+        arrays = {_ARRAY: self._array(plan)}
+        for name in self.context.label_names:
+            arrays[name] = _column(plan.count, plan.shard_size, "float64", "NaN")
+        if KEEP in self.context.about:
+            arrays[_KEPT] = _column(plan.count, plan.count, "bool", False)
+            yield f"{_KEPT}/c.0", (_mask(*both) for both in zip(plan, plan.numbers(), strict=False))
+        within = {"kind": "inline", "must_understand": False, "metadata": arrays}
         group = {"zarr_format": 3, "node_type": "group", "attributes": {**self._words, "start": plan.start}}
-        yield f"{_ARRAY}/{_META}", [_json(array)]
+        for name, array in arrays.items():
+            yield f"{name}/{_META}", [_json(array)]
         yield _META, [_json({**group, "consolidated_metadata": within})]
 
     def _array(self, plan) -> dict:
@@ -102,13 +127,13 @@ class ZarrFormat(Format):
 
     def join(self, shard, parts):
         yield from super().join(shard, parts)
-        yield _places(shard.count, self._shard_size, self._size)
+        yield _places(_offsets(shard), self._shard_size, self._size)
 
     def decode(self, files, shard):
         file = self._checked(next(iter(files)), shard)
         for _ in range(shard.count):
             yield self._sample(file)
-        if file.read() != _places(shard.count, self._shard_size, self._size):
+        if file.read() != _places(_offsets(shard), self._shard_size, self._size):
             raise ValueError("says that its chunks lie elsewhere")
 
     def decode_one(self, files, shard, position):
@@ -129,15 +154,44 @@ class ZarrFormat(Format):
         return np.frombuffer(read_exactly(file, self._size, "shard"), "<i2").reshape(self.context.shape)
 
 
+def _column(count: int, chunk: int, data_type: str, fill) -> dict:
+    """The description of an array [count] in chunks as they are."""
+    return {
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": [count],
+        "data_type": data_type,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [chunk]}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},
+        "fill_value": fill,
+        "codecs": [_LITTLE],
+        "attributes": {},
+        "dimension_names": ["sample"],
+        "storage_transformers": [],
+    }
+
+
+def _offsets(shard) -> Sequence[int]:
+    """The places of a shard's samples in it."""
+    return range(shard.count) if shard.kept is None else tuple(number - shard.first for number in shard.kept)
+
+
+def _mask(shard, kept: Sequence[int]) -> bytes:
+    """A byte for each sample of a shard of the plan: whether it is among ``kept``."""
+    made = np.zeros(shard.count, np.uint8)
+    made[[number - shard.first for number in kept]] = 1
+    return made.tobytes()
+
+
 def _json(about: dict) -> bytes:
     return (json.dumps(about, indent=1) + "\n").encode()
 
 
 @lru_cache(maxsize=4)  # of full shards, and of the last
-def _places(count: int, of: int, size: int) -> bytes:
-    """The index at a shard's end: begin and size of each of ``of`` chunks, ``count`` of which are there; CRC-32C."""
+def _places(there: Sequence[int], of: int, size: int) -> bytes:
+    """The index at a shard's end: begin and size of each of ``of`` chunks, those of places ``there`` being; CRC-32C."""
     places = np.full((of, 2), _ABSENT, "<u8")
-    places[:count, 0], places[:count, 1] = np.arange(count, dtype="<u8") * np.uint64(size), size
+    places[list(there), 0], places[list(there), 1] = np.arange(len(there), dtype="<u8") * np.uint64(size), size
     data = places.tobytes()
     return data + _crc32c(data).to_bytes(4, "little")
 
