@@ -238,8 +238,8 @@ def test_philox_answers_are_the_published_ones():
 
 def test_many_normal_numbers_have_the_cpu_s_bits_and_a_libm_s_values():
     numbers = {"seed": np.uint64(3), "start": np.int64(2**33), "count": np.int64(4)}
-    got = cuda_host.run("PhiloxNormal", numbers, [TensorProto.FLOAT], shape=[100_003])[0]
-    identical(got, streams.normal(3, 2**33, 4, (100_003,)))
+    got = cuda_host.run("PhiloxNormal", numbers, [TensorProto.FLOAT], shape=[1_000_003])[0]
+    identical(got, streams.normal(3, 2**33, 4, (1_000_003,)))
     expected = philox.normal(3, 2**33, 0, 4001)
     assert (got[0, :4001] == expected).mean() > 0.999
     np.testing.assert_allclose(got[0, :4001], expected, rtol=2e-7, atol=0)

@@ -59,45 +59,95 @@ struct MicrovoltBody {
       load<V>(signal + from, v);
     } else {
       DSB_UNROLL
-      for (int e = 0; e < V; ++e) v[e] = to_float(signal[from + e * position_step]);
+      for (int e = 0; e < V; ++e) {
+        float one[1];
+        load<1>(signal + from + e * position_step, one);
+        v[e] = one[0];
+      }
     }
-    int16_t made[V];
-    DSB_UNROLL
-    for (int e = 0; e < V; ++e) made[e] = microvolt(v[e], scale, not_numbers);
-    copy_out<2 * V>(made, out + (static_cast<int64_t>(sample) * c + channel) * length + first);
+    int16_t* to = out + (static_cast<int64_t>(sample) * c + channel) * length + first;
+    if constexpr (V == 1) {
+      *to = microvolt(v[0], scale, not_numbers);
+    } else {
+      uint32_t words[V / 2];
+      DSB_UNROLL
+      for (int e = 0; e < V / 2; ++e) {
+        const uint32_t low = static_cast<uint16_t>(microvolt(v[2 * e], scale, not_numbers));
+        words[e] = low | static_cast<uint32_t>(microvolt(v[2 * e + 1], scale, not_numbers)) << 16;
+      }
+      put(words, to);
+    }
   }
 };
 
-// Index: four neighbouring pixels, all channels.
+// Channels last stay where they are. Index: sixteen neighbouring values.
 template <class T>
-struct ImageBody {
+struct FlatBody {
   const T* image;
-  uint32_t c, groups;  // groups of pixels in a sample
-  int64_t pixels, channel_step, pixel_step;
   float scale, offset;
-  bool words;  // four pixels of three channels can be written as three words
   uint8_t* out;
   int32_t* not_numbers;
 
   DSB_HD void operator()(uint32_t k) const {
-    const uint32_t sample = k / groups;
-    const int64_t first = static_cast<int64_t>(k % groups) * 4, from = sample * pixels * c, to = from + first * c;
-    const int64_t here = pixels - first < 4 ? pixels - first : 4;
-    if (words) return three(from + first * pixel_step, out + to);
-    for (int64_t p = 0; p < here; ++p)
-      for (uint32_t channel = 0; channel < c; ++channel)
-        out[to + p * c + channel] = level(from + channel * channel_step + (first + p) * pixel_step);
+    constexpr int V = kWide<T>;
+    uint32_t words[4] = {};
+    DSB_UNROLL
+    for (int part = 0; part < 16 / V; ++part) {
+      float v[V];
+      load<V>(image + int64_t{16} * k + part * V, v);
+      DSB_UNROLL
+      for (int e = 0; e < V; ++e) {
+        const int at = part * V + e;
+        words[at / 4] |= static_cast<uint32_t>(grey_level(v[e], scale, offset, not_numbers)) << at % 4 * 8;
+      }
+    }
+    put(words, out + int64_t{16} * k);
   }
+};
 
-  DSB_HD uint8_t level(int64_t at) const { return grey_level(to_float(image[at]), scale, offset, not_numbers); }
+// Planes of three channels. Index: four neighbouring pixels, twelve bytes.
+template <class T>
+struct ThreePlanesBody {
+  const T* image;
+  int64_t pixels;
+  float scale, offset;
+  uint8_t* out;
+  int32_t* not_numbers;
 
-  // Twelve bytes in three writes.
-  DSB_HD void three(int64_t from, uint8_t* to) const {
-    uint8_t made[12];
+  DSB_HD void operator()(uint32_t k) const {
+    const uint32_t groups = static_cast<uint32_t>(pixels / 4);
+    const T* from = image + k / groups * 3 * pixels + int64_t{4} * (k % groups);
+    float v[3][4];
     DSB_UNROLL
-    for (int e = 0; e < 12; ++e) made[e] = level(from + e % 3 * channel_step + e / 3 * pixel_step);
+    for (int c = 0; c < 3; ++c) load<4>(from + c * pixels, v[c]);
+    uint32_t words[3] = {};
     DSB_UNROLL
-    for (int word = 0; word < 3; ++word) copy_out<4>(made + 4 * word, to + 4 * word);
+    for (int at = 0; at < 12; ++at)
+      words[at / 4] |= static_cast<uint32_t>(grey_level(v[at % 3][at / 3], scale, offset, not_numbers)) << at % 4 * 8;
+    DSB_UNROLL
+    for (int w = 0; w < 3; ++w) {
+      const uint32_t word[1] = {words[w]};
+      put(word, out + int64_t{12} * k + 4 * w);
+    }
+  }
+};
+
+// Any image. Index: a value of the result.
+template <class T>
+struct ImageBody {
+  const T* image;
+  uint32_t c;
+  int64_t pixels, channel_step, pixel_step;
+  float scale, offset;
+  uint8_t* out;
+  int32_t* not_numbers;
+
+  DSB_HD void operator()(uint32_t k) const {
+    const uint32_t channel = k % c;
+    const int64_t pixel = k / c % pixels, sample = k / c / pixels;
+    float v[1];
+    load<1>(image + sample * pixels * c + channel * channel_step + pixel * pixel_step, v);
+    out[k] = grey_level(v[0], scale, offset, not_numbers);
   }
 };
 
@@ -131,21 +181,26 @@ void to_uint8(Array image, const Image& shape, float scale, float offset, Stream
               int32_t* not_numbers) {
   if (not_numbers) zero(not_numbers, stream);
   if (shape.size() == 0) return;
-  const int64_t pixels = shape.h * shape.w, groups = (pixels + 3) / 4;
+  const int64_t pixels = shape.h * shape.w, size = shape.size();
   with_type(image.type, [&](auto value) {
     using T = decltype(value);
-    const ImageBody<T> body = {static_cast<const T*>(image.data),
+    const T* from = static_cast<const T*>(image.data);
+    const bool aligned = is_wide(from) && is_wide(out);
+    if (aligned && !shape.channels_first && size % 16 == 0)
+      return for_each(static_cast<uint64_t>(size / 16), FlatBody<T>{from, scale, offset, out, not_numbers}, stream);
+    if (aligned && shape.channels_first && shape.c == 3 && pixels % 4 == 0)
+      return for_each(static_cast<uint64_t>(size / 12),
+                      ThreePlanesBody<T>{from, pixels, scale, offset, out, not_numbers}, stream);
+    const ImageBody<T> body = {from,
                                static_cast<uint32_t>(shape.c),
-                               static_cast<uint32_t>(groups),
                                pixels,
                                shape.channels_first ? pixels : 1,
                                shape.channels_first ? 1 : shape.c,
                                scale,
                                offset,
-                               shape.c == 3 && pixels % 4 == 0 && is_wide(out),
                                out,
                                not_numbers};
-    for_each(static_cast<uint64_t>(shape.n * groups), body, stream);
+    for_each(static_cast<uint64_t>(size), body, stream);
   });
 }
 

@@ -22,6 +22,7 @@ namespace cuda {
 
 constexpr uint64_t kMaxIndices = 0xFFFFFFFFull;  // 32-bit divisions cost a third of 64-bit ones
 constexpr unsigned kBlock = 256, kMaxGrid = 1u << 22;
+constexpr unsigned kBlocks = 3;  // a multiprocessor; without a number ptxas spills registers of some kernels for more
 
 inline uint64_t checked(uint64_t count) {
   if (count > kMaxIndices)
@@ -40,7 +41,7 @@ inline void check(cudaError_t status) {
 }
 
 template <class Body>
-__global__ void __launch_bounds__(kBlock) loop(uint64_t count, const Body body) {
+__global__ void __launch_bounds__(kBlock, kBlocks) loop(uint64_t count, const Body body) {
   for (uint64_t k = blockIdx.x * static_cast<uint64_t>(kBlock) + threadIdx.x; k < count;
        k += static_cast<uint64_t>(gridDim.x) * kBlock)
     body(static_cast<uint32_t>(k));
@@ -56,7 +57,7 @@ void for_each(uint64_t count, const Body& body, Stream stream) {
 }
 
 template <class Body>
-__global__ void __launch_bounds__(kBlock) tile_loop(uint64_t tiles, const Body body) {
+__global__ void __launch_bounds__(kBlock, kBlocks) tile_loop(uint64_t tiles, const Body body) {
   extern __shared__ float4 memory[];
   float* floats = reinterpret_cast<float*>(memory);
   for (uint64_t tile = blockIdx.x; tile < tiles; tile += gridDim.x) {

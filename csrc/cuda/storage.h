@@ -99,43 +99,51 @@ DSB_HD void copy_in(const void* from, void* to) {
 #endif
 }
 
-template <int kBytes>
-DSB_HD void copy_out(const void* from, void* to) {
+// Writes words to the device's memory side by side, in accesses of up to 16 bytes to which `to` is aligned. Those are
+// spelt out, because nvcc takes some assignments of 16 bytes apart into four.
+template <int kWords>
+DSB_HD void put(const uint32_t (&words)[kWords], void* to) {
 #ifdef __CUDA_ARCH__
-  if constexpr (kBytes % 16 == 0) {
-    uint4 raw[kBytes / 16];
-    memcpy(raw, from, kBytes);
+  static_assert(kWords <= 2 || kWords % 4 == 0, "a vector has 1, 2 or a multiple of 4 words");
+  if constexpr (kWords == 2) *static_cast<uint2*>(to) = make_uint2(words[0], words[1]);
+  if constexpr (kWords == 1) *static_cast<uint32_t*>(to) = words[0];
+  if constexpr (kWords % 4 == 0) {
     DSB_UNROLL
-    for (int k = 0; k < kBytes / 16; ++k) static_cast<uint4*>(to)[k] = raw[k];
-  } else if constexpr (kBytes == 8) {
-    uint2 raw;
-    memcpy(&raw, from, kBytes);
-    *static_cast<uint2*>(to) = raw;
-  } else if constexpr (kBytes == 4) {
-    unsigned int raw;
-    memcpy(&raw, from, kBytes);
-    *static_cast<unsigned int*>(to) = raw;
-  } else {
-    unsigned short raw;
-    memcpy(&raw, from, kBytes);
-    *static_cast<unsigned short*>(to) = raw;
+    for (int k = 0; k < kWords; k += 4)
+      asm volatile(
+          "st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(__cvta_generic_to_global(static_cast<uint32_t*>(to) + k)),
+          "r"(words[k]), "r"(words[k + 1]), "r"(words[k + 2]), "r"(words[k + 3]));
   }
 #else
-  memcpy(to, from, kBytes);
+  memcpy(to, words, sizeof words);
 #endif
 }
 
-// The same for memory that the kernel itself writes.
-template <int kBytes>
-DSB_HD void copy_near(const void* from, void* to) {
+// To and from a block's shared memory, aligned to 16 bytes where V is 4.
+template <int V>
+DSB_HD void put_shared(const float (&from)[V], float* to) {
 #ifdef __CUDA_ARCH__
-  if constexpr (kBytes == 16) {
-    const uint4 raw = *static_cast<const uint4*>(from);
-    memcpy(to, &raw, kBytes);
-    return;
-  }
+  if constexpr (V == 4)
+    *reinterpret_cast<float4*>(to) = make_float4(from[0], from[1], from[2], from[3]);
+  else
+    for (int k = 0; k < V; ++k) to[k] = from[k];
+#else
+  for (int k = 0; k < V; ++k) to[k] = from[k];
 #endif
-  memcpy(to, from, kBytes);
+}
+
+template <int V>
+DSB_HD void get_shared(const float* from, float (&to)[V]) {
+#ifdef __CUDA_ARCH__
+  if constexpr (V == 4) {
+    const float4 raw = *reinterpret_cast<const float4*>(from);
+    to[0] = raw.x, to[1] = raw.y, to[2] = raw.z, to[3] = raw.w;
+  } else {
+    for (int k = 0; k < V; ++k) to[k] = from[k];
+  }
+#else
+  for (int k = 0; k < V; ++k) to[k] = from[k];
+#endif
 }
 
 // `from` is aligned to V values, or to 16 bytes if that is less.
@@ -147,12 +155,39 @@ DSB_HD void load(const T* from, float (&to)[V]) {
   for (int k = 0; k < V; ++k) to[k] = to_float(raw[k]);
 }
 
+// Two values in the halves of a word, the first in the lower one.
+template <class T>
+DSB_HD uint32_t pair(float first, float second) {
+  return from_float<T>(first).bits | static_cast<uint32_t>(from_float<T>(second).bits) << 16;
+}
+
+#ifdef __CUDA_ARCH__
+template <>
+DSB_HD uint32_t pair<Half>(float first, float second) {
+  return bits_as<uint32_t>(__floats2half2_rn(first, second));
+}
+
+template <>
+DSB_HD uint32_t pair<BFloat16>(float first, float second) {
+  return bits_as<uint32_t>(__floats2bfloat162_rn(first, second));
+}
+#endif
+
 template <class T, int V>
 DSB_HD void store(const float (&from)[V], T* to) {
-  T raw[V];
-  DSB_UNROLL
-  for (int k = 0; k < V; ++k) raw[k] = from_float<T>(from[k]);
-  copy_out<static_cast<int>(sizeof raw)>(raw, to);
+  if constexpr (sizeof(T) == 4) {
+    uint32_t words[V];
+    DSB_UNROLL
+    for (int k = 0; k < V; ++k) words[k] = bits_as<uint32_t>(from[k]);
+    put(words, to);
+  } else if constexpr (V == 1) {
+    *to = from_float<T>(from[0]);
+  } else {
+    uint32_t words[V / 2];
+    DSB_UNROLL
+    for (int k = 0; k < V / 2; ++k) words[k] = pair<T>(from[2 * k], from[2 * k + 1]);
+    put(words, to);
+  }
 }
 
 // From an array whose type is known when the kernel runs.

@@ -115,10 +115,13 @@ struct StripBody {
       }
     } else {  // enlarged is as odd as left: the same for all threads
       const int32_t first = (enlarged + 1) >> 1;
-      float window[3];
+      float window[3] = {};
       DSB_UNROLL
-      for (int t = 0; t < 3; ++t)
-        window[t] = first + t >= 0 && first + t < planes.in_w ? to_float(line[first + t]) : 0.0f;
+      for (int t = 0; t < 3; ++t) {
+        float v[1] = {};
+        if (first + t >= 0 && first + t < planes.in_w) load<1>(line + first + t, v);
+        window[t] = v[0];
+      }
       DSB_UNROLL
       for (int t = 0; t < 2; ++t) {
         out[0] += (odd ? taps_x[2 * t + 1] : taps_x[2 * t]) * window[t];

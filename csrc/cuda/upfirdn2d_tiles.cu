@@ -78,8 +78,12 @@ struct TileBody {
       }
     }
     DSB_UNROLL
-    for (int chunk = 0; chunk < V / kChunk<V>; ++chunk)
-      copy_out<4 * kChunk<V>>(sums + chunk * kChunk<V>, place(memory, row, chunk, lane));
+    for (int chunk = 0; chunk < V / kChunk<V>; ++chunk) {
+      float part[kChunk<V>];
+      DSB_UNROLL
+      for (int e = 0; e < kChunk<V>; ++e) part[e] = sums[chunk * kChunk<V> + e];
+      put_shared(part, place(memory, row, chunk, lane));
+    }
   }
 
   // Result row `k / lanes` of the tile, along y.
@@ -97,7 +101,7 @@ struct TileBody {
       DSB_UNROLL
       for (int chunk = 0; chunk < V / kChunk<V>; ++chunk) {
         float v[kChunk<V>];
-        copy_near<4 * kChunk<V>>(place(memory, from, chunk, lane), v);
+        get_shared(place(memory, from, chunk, lane), v);
         DSB_UNROLL
         for (int e = 0; e < kChunk<V>; ++e) sums[chunk * kChunk<V> + e] += weight * v[e];
       }
