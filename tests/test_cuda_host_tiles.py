@@ -24,4 +24,4 @@ def test_tiles_give_the_sums_of_a_plain_loop(tmp_path):
     subprocess.run([compiler, *FLAGS, *includes, "-x", "c++", *sources, "-o", program], check=True)
     done = subprocess.run([program, "1"], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len(done.stdout.splitlines()) == 21
+    assert len(done.stdout.splitlines()) == 22

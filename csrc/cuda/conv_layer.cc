@@ -44,23 +44,25 @@ ConvGeometry geometry_of(const ConvLayer& layer) {
   return g;
 }
 
-// Hands out parts of the workspace; without one it only counts.
+// Hands out parts of the workspace, or only counts.
 class Parts {
  public:
-  explicit Parts(void* workspace) : base_(static_cast<char*>(workspace)) {}
+  Parts() = default;
+  explicit Parts(void* workspace) : base_(static_cast<char*>(workspace)), counting_(false) {}
 
   template <typename T>
   T* take(uint64_t count) {
-    T* part = base_ ? reinterpret_cast<T*>(base_ + used_) : nullptr;
+    char* part = counting_ ? nullptr : base_ + used_;
     used_ += (count * sizeof(T) + 255) / 256 * 256;
-    return part;
+    return reinterpret_cast<T*>(part);
   }
 
   size_t used() const { return used_; }
-  bool counting() const { return !base_; }
+  bool counting() const { return counting_; }
 
  private:
-  char* base_;
+  char* base_ = nullptr;
+  bool counting_ = true;
   size_t used_ = 0;
 };
 
@@ -135,7 +137,7 @@ Shape4 conv_layer_shape(const ConvLayer& layer) {
 }
 
 size_t conv_layer_workspace(const ConvLayer& layer) {
-  Parts parts(nullptr);
+  Parts parts;
   run(layer, &parts, nullptr, layer.x, {});
   return parts.used();
 }

@@ -106,10 +106,29 @@ void matrix(const char* name) {
   }
 }
 
+void divisions() {
+  const uint32_t largest = (1u << 31) - 1;
+  for (int turn = 0; turn < 200000; ++turn) {
+    const uint32_t by = turn % 3 == 0 ? any(1, 40) : 1 + (any(0, largest - 1) >> any(0, 30));
+    const Divisor divisor(by);
+    const uint32_t multiple = any(0, largest) / by * by;
+    for (const uint32_t number :
+         {static_cast<uint32_t>(any(0, largest)), multiple, multiple ? multiple - 1 : 0, largest}) {
+      uint32_t rest = number;
+      if (divisor.take(rest) == number / by && rest == number % by) continue;
+      std::printf("%u / %u is wrong\n", number, by);
+      ++failures;
+      return;
+    }
+  }
+  std::printf("divisions by products\n");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc > 1) engine.seed(std::atoi(argv[1]));
+  divisions();
   ordinary<float, 128>("float32, 128 columns");
   ordinary<float, 64>("float32, 64 columns");
   ordinary<float, 16>("float32, 16 columns");
