@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import http.server
 import importlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import pytest
@@ -21,7 +24,7 @@ from references.signal_generator import SignalGenerator
 from references.trees import tree
 
 import dsb_fast
-from dsb_fast._bulk import part, places, read, regenerate, run, spool, store_folder, verify, writers
+from dsb_fast._bulk import part, places, read, regenerate, retry, run, spool, store_folder, verify, writers
 from dsb_fast._bulk import store as store_module
 from dsb_fast._bulk.merge import merge
 from dsb_fast._bulk.store import Store
@@ -319,3 +322,37 @@ assert fsspec.filesystem("memory").cat("/bucket/d/dataset.json") == open("folder
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "memory://bucket/d: 2 samples in 1 shards are whole\n"
+
+
+@pytest.fixture
+def site(tmp_path):
+    """A web server of ``tmp_path`` / site; its address."""
+    (tmp_path / "site").mkdir()
+    quiet = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
+    handler = functools.partial(quiet, directory=str(tmp_path / "site"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_what_a_web_server_has_is_checked_joined_and_made_again(generator, tmp_path, site, monkeypatch):
+    monkeypatch.setattr(retry, "sleep", lambda *_: None)
+    recipe, options, format_ = run.make_recipe(generator, 3, 1, format="wfdb", shard_size=2)
+    run.generate_dataset(generator, str(tmp_path / "site" / "d"), recipe, options, format_)
+    expected = tree(tmp_path / "site" / "d")
+    assert verify.verify_dataset(f"{site}/d", sample=2)["made_again"] == 2
+    assert regenerate.regenerate(f"{site}/d/dataset.json", str(tmp_path / "again"), "cpu").same_bytes == 2
+    for k in range(2):
+        made = part.part_recipe(recipe, k, k + 1)
+        run.generate_dataset(generator, str(tmp_path / "site" / f"part-{k}"), made, options, format_)
+    assert merge([f"{site}/part-1", f"{site}/part-0"], str(tmp_path / "joined")).copied == 2
+    assert tree(tmp_path / "again") == tree(tmp_path / "joined") == expected
+    with pytest.raises(dsb_fast.DatasetError, match="not there"):
+        regenerate.regenerate(f"{site}/nothing", str(tmp_path / "nothing"))
+    with pytest.raises(dsb_fast.GenerationError, match=f"^{site}/new") as caught:
+        run.generate_dataset(generator, f"{site}/new", recipe, options, format_)
+    assert "\n" not in str(caught.value)
+    (tmp_path / "site" / "d" / "1.dat").write_bytes(b"")
+    with pytest.raises(dsb_fast.VerificationError, match="shard 000000000 does not have the recorded bytes"):
+        verify.verify_dataset(f"{site}/d")

@@ -75,9 +75,9 @@ class Store:
         return sorted({path[begin:].split("/")[0] for path in self._persist("", listed)} - {""})
 
     def size(self, name: str) -> int | None:
-        """Bytes of an object; None if there is none."""
+        """Bytes of an object; None if there is none, or if the store does not say."""
         try:
-            return self._persist(name, lambda: self._info(name))["size"]
+            return self._persist(name, lambda: self._info(name)).get("size")
         except FileNotFoundError:
             return None
 
@@ -92,16 +92,14 @@ class Store:
         """Copy an object to the new file ``path``; False if there is none."""
 
         def get() -> None:
-            size = self._info(name)["size"]
+            size = self._info(name).get("size")
             self._fs.get_file(self._key(name), path)
             if size is not None and os.path.getsize(path) != size:
                 raise _NotStored(f"{os.path.getsize(path)} bytes came of {size}")
 
-        size = self.size(name)
-        if size is None:
-            return False
         try:
-            self._persist(name, get, size)
+            size = self._persist(name, lambda: self._info(name)).get("size")
+            self._persist(name, get, size or 0)
         except FileNotFoundError:
             return False
         return True
