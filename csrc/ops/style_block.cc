@@ -71,11 +71,11 @@ void style_block(const float* x, const Shape4& shape, const StyleBlock& block, c
   const Shape4 result = style_block_shape(shape, block);
   if (!alone(block.first, result) || !alone(block.second, result))
     return run(x, shape, block, 0, shape.n, threads, out);
-  // A sample a thread as long as there is one for each, then all on a sample.
+  // A sample a thread as long as there is one for each, then all on the rest.
   const int64_t parts = static_cast<int64_t>(threads.count()), across = shape.n / parts * parts;
   parallel_for(static_cast<uint64_t>(across), threads,
                [&](uint64_t n) { run(x, shape, block, static_cast<int64_t>(n), 1, Threads(1), out); });
-  for (int64_t n = across; n < shape.n; ++n) run(x, shape, block, n, 1, threads, out);
+  if (across < shape.n) run(x, shape, block, across, shape.n - across, threads, out);
 }
 
 }  // namespace dsb
