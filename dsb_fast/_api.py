@@ -9,14 +9,22 @@ from ._models import REGISTERED, by_category
 
 
 def load(
-    model, device: str = "auto", precision: str = "fp32", checkpoint=None, *, card=None, network=None, backend="auto"
+    model,
+    device: str = "auto",
+    precision: str = "fp32",
+    checkpoint=None,
+    *,
+    card=None,
+    network=None,
+    backend="auto",
+    force_precision: bool = False,
 ):
     """A :class:`Generator` for a registered model, a checkpoint, a model folder or an exported ONNX file.
 
     Parameters: ``model`` a name such as "cardiovascular.ecg" or a path; ``device`` "auto", "cpu", "cuda", "cuda:1",
     "tensorrt" (docs/providers.md) or "openvino"; ``backend`` "auto" or whose runtime it is to be, "onnxruntime",
     "native", "openvino" or "torch" (docs/gpu.md); ``precision`` "fp32" or, where a model passes its acceptance test,
-    "bf16" or "fp16"; ``checkpoint`` other weights for a registered model; ``network`` "ema" (averaged, the default) or
+    "bf16" or "fp16"; ``force_precision`` takes one that fails it, with a warning; ``checkpoint`` other weights for a registered model; ``network`` "ema" (averaged, the default) or
     "plain" of a StyleGAN2 checkpoint; ``card`` a dictionary of what a foreign checkpoint does not say: of an ECG
     network length, scale, unit ("uV" or "mV"), sampling_rate_hz, leads; of an image network lr_mlp; of both licence,
     citation. What is missing is taken from the published model and listed in
@@ -32,13 +40,20 @@ def load(
 
     if not isinstance(model, (str, os.PathLike)):
         raise ModelError(f"model: {model!r} is neither a name nor a path")
-    generator = Generator(open_model(model, checkpoint, card, network), device, precision, backend)
-    generator.opened_with = opened_with(model, device, precision, checkpoint, card, network, backend)
+    generator = Generator(open_model(model, checkpoint, card, network), device, precision, backend, force_precision)
+    generator.opened_with = opened_with(model, device, precision, checkpoint, card, network, backend, force_precision)
     return generator
 
 
 def opened_with(
-    model, device="auto", precision="fp32", checkpoint=None, card=None, network=None, backend="auto"
+    model,
+    device="auto",
+    precision="fp32",
+    checkpoint=None,
+    card=None,
+    network=None,
+    backend="auto",
+    force_precision=False,
 ) -> dict:
     """:func:`load`'s arguments as JSON has them, by which another process, in whichever folder, loads the same."""
     return {
@@ -49,6 +64,7 @@ def opened_with(
         "card": None if card is None else dict(card),
         "network": network,
         "backend": backend,
+        "force_precision": force_precision,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import operator
 import threading
 from collections.abc import Iterator
@@ -24,9 +25,12 @@ class Generator:
     Methods may be called from several threads.
     """
 
-    def __init__(self, model, device: str = "auto", precision: str = "fp32", backend: str = "auto"):
+    def __init__(
+        self, model, device: str = "auto", precision: str = "fp32", backend: str = "auto", force_precision: bool = False
+    ):
         self.model = model
-        if why := model.refused.get(precision):
+        why = model.refused.get(precision)
+        if why and not force_precision:
             raise DeviceError(f"precision {precision}: {model.name} fails its acceptance test ({why}); fp32 works")
         _backends.candidates(device, precision, backend)  # a wrong device is reported before anything is read
         self.precision = precision
@@ -34,7 +38,13 @@ class Generator:
         if precision == "fp32":
             opened = _backends.open_first(model.source, model.key, device, precision, None, backend)
         else:
-            opened = acceptance.open_accepted(model, device, precision, backend)
+            opened, missed = acceptance.open_accepted(model, device, precision, backend, force_precision)
+            why = why or missed
+        self.forced = why  # how far off the precision is that was asked for all the same; None of one that is accepted
+        if why:
+            logging.getLogger("dsb_fast").warning(
+                "precision %s: %s fails its acceptance test (%s); going on, as asked", precision, model.name, why
+            )
         model.source.confirm()
         self.backend, self.flavour = opened.backend, opened.backend.flavour
         self._open, self._opening = opened.at, threading.Lock()
@@ -217,6 +227,7 @@ class Generator:
             "variant": _kernels.active_variant(),
             "grade": self.backend.grade,
             "depends_on": dict(self.backend.depends_on),
+            **({"forced": self.forced} if self.forced else {}),
             **({"note": self.backend.note} if self.backend.note else {}),
         }
 

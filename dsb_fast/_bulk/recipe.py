@@ -75,6 +75,8 @@ def make_recipe(
     recipe.update(entries(recipe, keep, keep_id, annotate))
     format_ = kind(writers.FormatContext.of(recipe))
     recipe["shard_size"] = _shard_size(shard_size, format_)
+    if generator.forced:
+        recipe["forced_precision"] = generator.forced
     check_filtered(recipe, format_)
     if format_.encoder:
         recipe["encoder"] = format_.encoder
@@ -117,6 +119,8 @@ def load_again(manifest: dict, where: str, device: str | None = None, checkpoint
         raise InputError(f"{where}: made with weights that are in no registered model; --checkpoint names them")
     if str(manifest.get("backend")).startswith("torch-"):
         settings["backend"] = "torch"
+    if manifest.get("forced_precision"):
+        settings["force_precision"] = True
     precision = str(manifest.get("precision", "fp32"))
     generator = load(manifest["model"], device or _device(manifest), precision, checkpoint, **settings)
     if generator.info["weights_sha256"] != manifest.get("weights_sha256"):

@@ -29,6 +29,9 @@ def add_model_arguments(parser, device: bool = True) -> None:
         )
         help_ = "fp32 (default), bf16 or fp16 where a model passes its acceptance test"
         parser.add_argument("--precision", default="fp32", metavar="P", help=help_)
+        parser.add_argument(
+            "--force-precision", action="store_true", help="take a precision that fails that test; the manifest says so"
+        )
 
 
 def add_engine_arguments(parser) -> None:
@@ -60,6 +63,7 @@ def load_model(args, quiet: bool = False):
 
     card = card_values(args.card)
     settings = {"card": card or None, "network": args.network, "backend": args.backend}
+    settings["force_precision"] = args.force_precision
     generator = load(args.model, args.device, args.precision, args.checkpoint, **settings)
     if generator.model.card.assumed and not quiet:
         info = generator.model.info()

@@ -15,13 +15,16 @@ COUNT = 64  # samples of seed 0, with the options that the model has by itself
 _VALUES = COUNT * 256 * 256 * 3
 
 
-def open_accepted(model, device: str, precision: str, engine: str = "auto") -> _backends.Opened:
+def open_accepted(
+    model, device: str, precision: str, engine: str = "auto", force: bool = False
+) -> tuple[_backends.Opened, str | None]:
     """``model`` in a lower ``precision``, by the first of its source's plans that keeps to ``model.near(precision)``.
 
-    The verdicts are kept in the cache. Raises DeviceError, one line with how far off the last plan is.
+    The verdicts are kept in the cache. Raises DeviceError, one line with how far off the last plan is; with ``force``
+    that plan is given all the same, and how far off it is.
     """
     if "fp32" not in model.source.plans:  # an exported file, which was tested then
-        return _backends.open_first(model.source, model.key, device, precision, None, engine)
+        return _backends.open_first(model.source, model.key, device, precision, None, engine), None
     near, options = model.near(precision), model.options()
     for plan in (None,) if engine == "torch" else model.source.plans.get(precision, (None,)):
         opened = _backends.open_first(model.source, model.key, device, precision, plan, engine)
@@ -31,7 +34,9 @@ def open_accepted(model, device: str, precision: str, engine: str = "auto") -> _
         key = ["acceptance", opened.sha256, opened.backend.name, precision, about]
         verdict = _cache.array(key, lambda o=opened: _verdict(_refusal(model, o, near, options, engine)))
         if not (why := verdict[1]):
-            return opened
+            return opened, None
+    if force:
+        return opened, why
     raise DeviceError(f"precision {precision}: {model.name} fails its acceptance test ({why}); fp32 works")
 
 
