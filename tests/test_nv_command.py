@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import re
+import shutil
 import sys
 import types
 import zipfile
@@ -227,6 +228,15 @@ def test_float16_that_a_network_is_not_fit_for(run, data, tmp_path):
     assert "precision fp16: nvidia-stylegan2 fails its acceptance test" in line and "% of values" in line
     assert "acceptance test" in run("generate", "x.pkl", "-n", 1, "-o", "d", "--precision", "fp16", status=2)
     assert os.listdir(tmp_path) == ["x.pkl"]
+    forced = ["--precision", "fp16", "--force-precision", "--device", "cpu", "--format", "npy"]
+    run("generate", "x.pkl", "-n", 2, "-o", "d", *forced)
+    manifest = json.loads((tmp_path / "d/dataset.json").read_text())
+    assert manifest["precision"] == "fp16" and manifest["forced_precision"] is True
+    assert "% of values" in dsb_fast.load("x.pkl", precision="fp16", device="cpu", force_precision=True).info["forced"]
+    schema = Path(__file__).parent.parent / "docs/dataset.schema.json"
+    jsonschema.validate(manifest, json.loads(schema.read_text()))
+    assert "made again" in run("verify", "d", "--sample", 2, "--checkpoint", "x.pkl")
+    shutil.rmtree(tmp_path / "d")
     for arguments in (["--precision", "fp16", "--flavour", "fused"], ["--precision", "bf16"], ["--precision", "half"]):
         assert "precision: " in run("export", "x.pkl", "-o", "x.onnx", *arguments, status=2)
     assert "precision" in run("export", images.folder(data, "plain32"), "-o", "x", "--precision", "fp16", status=2)
