@@ -8,8 +8,8 @@ from .ecg_graph import DOMAIN
 
 # Which operators multiply rounded numbers, by the name of the plan: the faster first, the nearer to float32 last.
 BFLOAT16 = {
-    "bf16": ("Attention", "FeedForward", "ModulatedConv2d"),
-    "bf16 convolutions": ("ModulatedConv2d",),
+    "bf16": ("Attention", "FeedForward", "ModulatedConv2d", "StyleBlock"),
+    "bf16 convolutions": ("ModulatedConv2d", "StyleBlock"),
 }
 
 

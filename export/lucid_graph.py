@@ -22,6 +22,7 @@ from .lucid_builder import (
 )
 
 _EPS = 1e-5  # of every norm
+_MOST_CHANNELS, _MOST_COLOURS = 32, 4  # of a block that makes an image only
 
 
 class FusedPart(Part):
@@ -95,18 +96,29 @@ def _synthesis(g: FusedPart, w: str, rows: bool) -> None:
         block, size = g.part(f"blocks.{index}"), 4 << index
         plane = block.node("NoisePlane", ["noise"], "noise", size=size)
         row = index if rows else None
-        for k in "12":
-            factors = block.layer("Dense", w, f"to_style{k}", row=row)
-            gain, bias = block.constant(f"to_noise{k}.weight", -1), block.constant(f"to_noise{k}.bias")
-            inputs = [x, block.constant(f"conv{k}.weight"), factors, plane, bias, "", gain]
-            x = block.node("ModulatedConv2d", inputs, f"conv{k}.out", padding=[1] * 4, style_offset=1.0, act="lrelu",
-                           alpha=SLOPE, gain=1.0, upsample="bilinear" if index and k == "1" else None)  # fmt: skip
         rgb = block.part("to_rgb")
-        inputs = [x, rgb.constant("conv.weight"), rgb.layer("Dense", w, "to_style", row=row), "", "", "", "", image]
-        image = rgb.node("ModulatedConv2d", inputs, "out", style_offset=1.0, demodulate=0)
-        if index < blocks - 1:
+        to_rgb = [rgb.constant("conv.weight"), rgb.layer("Dense", w, "to_style", row=row)]
+        colours, channels = rgb["conv.weight"].shape[:2]
+        last = index == blocks - 1
+        if last and channels <= _MOST_CHANNELS and colours <= _MOST_COLOURS:  # nothing else reads this block's image
+            _block(block, x, w, plane, row, [*to_rgb, image], upsample="bilinear" if index else None)
+            break
+        x = _block(block, x, w, plane, row, [], upsample="bilinear" if index else None)
+        image = rgb.node("ModulatedConv2d", [x, *to_rgb, "", "", "", "", image], "out", style_offset=1.0, demodulate=0)
+        if not last:
             image = rgb.node("Blur2d", [rgb.node("UpsampleBilinear2d", [image], "up")], "blurred")
     g.graph.nodes[-1].output[0] = "image"
+
+
+def _block(block: FusedPart, x: str, w: str, plane: str, row: int | None, colours: list[str], **attributes) -> str:
+    """Both convolutions, and with weight, styles and residual in ``colours`` what :func:`_synthesis` makes of them."""
+    styles = [block.layer("Dense", w, f"to_style{k}", row=row) for k in "12"]
+    weights = [block.constant(f"conv{k}.weight") for k in "12"]
+    noise = []
+    for k in "12":
+        noise += [block.constant(f"to_noise{k}.bias"), block.constant(f"to_noise{k}.weight", -1)]
+    inputs = [x, *weights, *styles, plane, *noise, *colours]
+    return block.node("StyleBlock", inputs, "out", style_offset=1.0, act="lrelu", alpha=SLOPE, gain=1.0, **attributes)
 
 
 def _start(g: FusedPart, w: str) -> str:

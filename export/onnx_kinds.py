@@ -67,7 +67,7 @@ _LABEL = {"label": 1}
 _PLANES = {f"noise_{k}": 3 for k in range(27)}  # of 65536 pixels each way, more than any network has
 _FUSED_IMAGES = frozenset([
     "Attention", "BiasAct", "Blur2d", "ChannelNorm", "Conv1x1", "Dense", "DepthwiseConv2d", "FeedForward",
-    "InstanceNorm", "LinearAttention", "ModulatedConv2d", "NoisePlane", "NormalizeLatent", "Truncate",
+    "InstanceNorm", "LinearAttention", "ModulatedConv2d", "NoisePlane", "NormalizeLatent", "StyleBlock", "Truncate",
     "UpsampleBilinear2d",
 ])  # fmt: skip
 KINDS = {

@@ -16,6 +16,7 @@ from .onnx_kinds import MAX_ELEMENTS, SMALL, Kind
 
 Shape = tuple[int, ...]
 _BATCH = 64  # beside a batch of one: what grows faster than the batch shows here
+_INSIDE = " inside"  # behind an output's name: what its operator makes on the way and has in memory for a whole batch
 _SMALL = 64  # constants of fewer elements may be sizes and are kept for inference
 _MAX_TAPS, _MAX_ATTRIBUTE, _MAX_LIST = 64, 1 << 16, 16
 _SCALARS = {AttributeProto.INT, AttributeProto.FLOAT, AttributeProto.STRING}
@@ -41,7 +42,9 @@ def check_sizes(model: onnx.ModelProto, kind: Kind) -> int:
 def _checked(model: onnx.ModelProto, kind: Kind, batch: int) -> dict[str, int]:
     """Elements of every tensor for that batch."""
     shapes, ends = _shapes(model, batch), [value.name for value in (*model.graph.input, *model.graph.output)]
-    sizes = {name: _elements(shapes.get(name)) for node in model.graph.node for name in node.output}
+    made = [name for node in model.graph.node for name in node.output]
+    made += [f"{name}{_INSIDE}" for name in made if f"{name}{_INSIDE}" in shapes]
+    sizes = {name: _elements(shapes.get(name)) for name in made}
     sizes |= {name: _elements(shapes.get(name)) for name in ends}
     base, total = max(sizes[name] for name in ends), 0
     limit = min(max(kind.growth * base, SMALL * batch), MAX_ELEMENTS * batch)
@@ -94,6 +97,7 @@ _WEIGHTS = {  # operator: which inputs
     **{name: [1] for name in ("Conv", "ConvTranspose", "ModulatedConv2d", "DepthwiseConv2d", "Conv1x1")},
     "Attention": [2, 3, 4, 5],
     "FeedForward": [1, 2],
+    "StyleBlock": [1, 2],
 }
 
 
@@ -158,7 +162,10 @@ def _fused_shapes(graph: onnx.GraphProto, batch: int) -> dict[str, Shape]:
             attributes["constant"] = numbers.get(node.input[-1])
         try:
             (output,) = node.output
-            shapes[output] = _RULES[node.op_type]([shapes[name] if name else () for name in node.input], attributes)
+            given = [shapes[name] if name else () for name in node.input]
+            shapes[output] = _RULES[node.op_type](given, attributes)
+            if node.op_type == "StyleBlock":
+                shapes[output + _INSIDE] = _style_image(given, attributes)
         except (IndexError, KeyError, TypeError, ValueError):
             raise CheckpointError(
                 f"its {node.op_type} node {node.name[:60]!r} has inputs or attributes that do not fit"
@@ -195,6 +202,23 @@ def _modulated(shapes: list[Shape], attributes: dict) -> Shape:
         raise ValueError
     up = 2 if attributes.get("upsample") == b"bilinear" else attributes.get("up", 1)  # filters are made up for
     return max(n, samples), out, up * h + top + bottom - rows + 1, up * w + left + right - columns + 1
+
+
+def _style_image(shapes: list[Shape], attributes: dict) -> Shape:
+    """Of a block, what the first layer makes."""
+    upsample = attributes.get("upsample", b"none")
+    return _modulated([shapes[0], shapes[1], shapes[3]], {"padding": [1] * 4, "upsample": upsample})
+
+
+def _style_block(shapes: list[Shape], attributes: dict) -> Shape:
+    """The second layer's result, or as many channels as there are colours, where these have a weight."""
+    n, c, h, w = _modulated([_style_image(shapes, attributes), shapes[2], shapes[4]], {"padding": [1] * 4})
+    if len(shapes) < 11 or not shapes[10]:
+        return n, c, h, w
+    colours, terms = shapes[10][:2]
+    if terms != c or max(shapes[10][2:]) > 1:
+        raise ValueError
+    return n, colours, h, w
 
 
 def _up_fir_down(shapes: list[Shape], attributes: dict) -> Shape:
@@ -287,6 +311,7 @@ _OPERATORS: dict[str, tuple[Callable[[list[Shape], dict], Shape], set[str]]] = {
     "NoisePlane": (_plane, {"size"}),
     "NormalizeLatent": (_first, {"kind"}),
     "Pulse2Pulse": (_first, {"strides", "repetitions", "padding", "slope"}),
+    "StyleBlock": (_style_block, _ACTIVATION | {"style_offset", "upsample"}),
     "Truncate": (_first, set()),
     "UpFirDn2d": (_up_fir_down, {"up", "down", "padding", "gain"}),
     "UpsampleBilinear2d": (_upsampled, set()),

@@ -252,6 +252,11 @@ def test_random_numbers_have_the_contracts_bits(module):
         assert (_numpy(module.philox_normal(7, 3, 4, shape, 1)) == streams.normal(7, 3, 4, shape, 1)).all()
         ours = _numpy(module.philox_uniform(2**63 + 5, 2**33, 4, shape, 0, -1.0, 2.0))
         assert (ours == streams.uniform(2**63 + 5, 2**33, 4, shape, 0, -1.0, 1.0)).all()
+    out = torch.zeros(4, 5)
+    assert module.philox_normal(7, 3, 4, [5], out=out) is out
+    assert (out.numpy() == streams.normal(7, 3, 4, [5])).all()
+    with pytest.raises(ValueError, match="another shape"):
+        module.philox_normal(7, 3, 4, [6], out=out)
 
 
 # ---- dsb_fast.ops

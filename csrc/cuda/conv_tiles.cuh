@@ -42,8 +42,8 @@ struct InputTile {
   Group groups[kLoads];
 
   // Neighbouring threads read what lies side by side: channels, or else points.
-  static __device__ void place(int group, bool channels_first, int* row, int* depth) {
-    if (kVector || channels_first) {
+  static __device__ void place(int group, bool along_channels, int* row, int* depth) {
+    if (kVector || along_channels) {
       *row = group / (kDepth / kWidth), *depth = group % (kDepth / kWidth) * kWidth;
     } else {
       *row = group % kRows, *depth = group / kRows;
@@ -52,13 +52,13 @@ struct InputTile {
 
   __device__ void load(const ConvCall<T>& call, const RowTable<kRows>& rows, int first) {
     const ConvGeometry& g = call.geometry;
-    const bool channels_first = g.in.channel == 1;
+    const bool along_channels = g.in.channel == 1;
 #pragma unroll
     for (int i = 0; i < kLoads; ++i) {
       const int group = i * kConvThreads + threadIdx.x;
       if (kGroups % kConvThreads != 0 && group >= kGroups) break;
       int row, depth;
-      place(group, channels_first, &row, &depth);
+      place(group, along_channels, &row, &depth);
 #pragma unroll
       for (int j = 0; j < kWidth; ++j) groups[i].values[j] = from_float<T>(0.0f);
       if (first + depth >= g.depth()) continue;
@@ -81,13 +81,13 @@ struct InputTile {
   // tile(row, depth, group) puts a group away.
   template <typename Tile>
   __device__ void store(const ConvGeometry& g, const Tile& tile) const {
-    const bool channels_first = g.in.channel == 1;
+    const bool along_channels = g.in.channel == 1;
 #pragma unroll
     for (int i = 0; i < kLoads; ++i) {
       const int group = i * kConvThreads + threadIdx.x;
       if (kGroups % kConvThreads != 0 && group >= kGroups) break;
       int row, depth;
-      place(group, channels_first, &row, &depth);
+      place(group, along_channels, &row, &depth);
       tile(row, depth, groups[i]);
     }
   }
@@ -137,10 +137,10 @@ __device__ void store_sums(const ConvCall<T>& call, const ConvPhase& phase, cons
                            int first_row, int first_column, int id, int threads) {
   constexpr int kColumns = kPitch - 4;
   const ConvGeometry& g = call.geometry;
-  const bool channels_first = g.out.channel == 1;
+  const bool along_channels = g.out.channel == 1;
 #pragma unroll 1
   for (int i = id; i < kHeight * kColumns; i += threads) {
-    const int row = channels_first ? i / kColumns : i % kHeight, column = channels_first ? i % kColumns : i / kHeight;
+    const int row = along_channels ? i / kColumns : i % kHeight, column = along_channels ? i % kColumns : i / kHeight;
     ConvPoint to;
     if (first_row + row >= g.rows() || first_column + column >= g.out_channels) continue;
     if (g.target(g.point(first_row + row), phase, &to))

@@ -119,6 +119,9 @@ struct LaneConv {
   float slope;
 };
 
+// A blocked image has kChannelBlock channels side by side at every position and zeros around each of its planes,
+// [block of channels][height + 2][width + 2][channel].
+//
 // Winograd convolutions of 3 x 3 taps, stride 1: `outputs` x `outputs` results (2 or 4) of a tile from sums of products
 // at (outputs + 2)^2 points. Distances are in floats.
 //
@@ -132,11 +135,18 @@ struct WinogradForward {
   int64_t rows, columns;      // of tiles
   int64_t v_point, v_block;
   bool enlarged;  // bilinear_up2 of the image is what the tiles are of; its zeros around it, top and left too
+  bool blocked;   // the image is; `channel` is a block's distance, and no tile reads beyond the zeros
 };
 // out[tile][row] = sum over channels ascending of weight[channel][row] * v[block][tile][channel], one accumulator an
 // output. rows is a multiple of kChannelBlock.
 struct WinogradProduct {
   int64_t channels, v_block, rows, tiles, out_tile;
+};
+// What becomes of results that only make colours: sum over the layer's channels ascending of weight[colour][channel] *
+// (style[channel] * y[channel]), then + residual[colour] if not null.
+struct Colours {
+  int64_t count = 0;
+  const float *weight = nullptr, *styles = nullptr, *residual = nullptr;
 };
 // Sums m[tile][point][channel] to outputs within the image.
 struct WinogradInverse {
@@ -146,6 +156,10 @@ struct WinogradInverse {
   int64_t top, left;  // the first output of the first tile
   int64_t rows, columns;
   int64_t m_tile, m_point;
+  // The result is a blocked image: `plane` is a block's distance, no tile reaches beyond it, and nothing is left to
+  // bias_act.
+  bool blocked;
+  Colours colours;  // where count is not 0, out is their image
 };
 // Rows of tiles are taken together as long as they have no more than so many.
 constexpr int64_t kStripTiles = 32;

@@ -226,18 +226,19 @@ void phase_inverse(const PhaseTiles& t, const float* m, int64_t pitch, float* ou
 }
 
 void phase_filter(const PhaseFilter& f, const ConvEpilogue& epilogue, const float* x, float* strip, float* out) {
-  const Finish finish(epilogue);
   const FilterTaps taps(f);
   const int64_t fit = f.width < kStripTiles ? kStripTiles / f.width : 1, together = (fit + 1) / 2 * 2;  // rows
-  for (int64_t c = 0; c < kChannelBlock && c < f.channels; c += kWidth)
+  for (int64_t c = 0; c < kChannelBlock && c < f.channels; c += kWidth) {
+    const Finish finish(epilogue, c, f.channels - c);
     for (int64_t first = 0; first < f.rows; first += together) {
       const int64_t rows = f.rows - first < together ? f.rows - first : together;
       int64_t r = 0;
       for (; r + 2 <= rows; r += 2)
         filter_rows<2>(f, taps, x + (first + r) * f.pitch + c, strip + r * f.width * kWidth);
       if (r < rows) filter_rows<1>(f, taps, x + (first + r) * f.pitch + c, strip + r * f.width * kWidth);
-      scatter(f.plane, finish, strip, c, f.channels - c, rows * f.width, (f.row + first) * f.width, out);
+      scatter(f.plane, epilogue, finish, strip, c, f.channels - c, rows * f.width, (f.row + first) * f.width, out);
     }
+  }
 }
 
 }  // namespace DSB_VARIANT

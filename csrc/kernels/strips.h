@@ -60,36 +60,62 @@ inline void gather_row(const Image& f, const float* x, int64_t channels, int64_t
   }
 }
 
-// What is done to a channel's sums at `count` neighbouring positions, at most a vector of them.
-struct Finish {
-  const ConvEpilogue& e;
-  bool in_lanes;  // the activation is one that is taken here, not by bias_act
-  F32 slope, gain, least, most;
-
-  explicit Finish(const ConvEpilogue& given) : e(given) {
+// What is done to the sums of kWidth neighbouring channels, vectors of which are over the channels.
+class Finish {
+ public:
+  // Of the epilogue's channels from `first` on, `channels` of which are there.
+  Finish(const ConvEpilogue& e, int64_t first, int64_t channels) : noise_(e.noise), activation_(e.activation.kind) {
     const ActivationOptions& a = e.activation;
     in_lanes = a.kind == Activation::linear || a.kind == Activation::relu || a.kind == Activation::lrelu;
-    slope = set_f32(a.kind == Activation::lrelu ? a.alpha : 0.0f), gain = set_f32(a.gain);
-    most = set_f32(a.clamp), least = set_f32(-a.clamp);
+    const auto load = [&](const float* values, float otherwise) {
+      if (!values) return set_f32(otherwise);
+      return channels < kWidth ? load_first(values + first, channels) : load_f32(values + first);
+    };
+    factor_ = load(e.factor, 1.0f), noise_gain_ = load(e.noise_gain, 1.0f), bias_ = load(e.bias, 0.0f);
+    slope_ = set_f32(a.alpha), gain_ = set_f32(a.gain), most_ = set_f32(a.clamp), least_ = set_f32(-a.clamp);
+    steep_ = !(a.alpha > 0.0f && a.alpha <= 1.0f);
+    gained_ = a.gain != 1.0f, clamped_ = a.clamp >= 0.0f;
   }
 
-  F32 operator()(F32 y, int64_t channel, const F32* noise) const {
-    const F32 factor = set_f32(e.factor ? e.factor[channel] : 1.0f);
-    if (noise)
-      y = madd(y, factor, e.noise_gain ? mul(*noise, set_f32(e.noise_gain[channel])) : *noise);
-    else
-      y = mul(y, factor);
-    if (!in_lanes) return y;
-    y = add(y, set_f32(e.bias ? e.bias[channel] : 0.0f));
-    if (e.activation.kind == Activation::relu) y = relu(y);
-    if (e.activation.kind == Activation::lrelu) y = lrelu(y, slope);
-    y = mul(y, gain);
-    if (e.activation.clamp >= 0.0f) {
-      y = choose_by_sign(sub(y, least), y, least);
-      y = choose_by_sign(sub(most, y), y, most);
+  bool in_lanes;  // the activation is one that is taken here, not by bias_act
+
+  // noise: of these positions; not read where the epilogue has none.
+  template <int P>
+  void operator()(F32 (&y)[P], const float* noise) const {
+    if (noise_) {
+#pragma GCC unroll 16
+      for (int k = 0; k < P; ++k) y[k] = madd(y[k], factor_, mul(set_f32(noise[k]), noise_gain_));
+    } else {
+#pragma GCC unroll 16
+      for (int k = 0; k < P; ++k) y[k] = mul(y[k], factor_);
     }
-    return y;
+    if (!in_lanes) return;
+#pragma GCC unroll 16
+    for (int k = 0; k < P; ++k) y[k] = add(y[k], bias_);
+    if (activation_ == Activation::lrelu && !steep_) {  // the larger one is the one that is wanted
+#pragma GCC unroll 16
+      for (int k = 0; k < P; ++k) y[k] = larger(y[k], mul(y[k], slope_));
+    } else if (activation_ != Activation::linear) {
+#pragma GCC unroll 16
+      for (int k = 0; k < P; ++k) y[k] = activation_ == Activation::relu ? relu(y[k]) : lrelu(y[k], slope_);
+    }
+    if (gained_) {
+#pragma GCC unroll 16
+      for (int k = 0; k < P; ++k) y[k] = mul(y[k], gain_);
+    }
+    if (!clamped_) return;
+#pragma GCC unroll 16
+    for (int k = 0; k < P; ++k) {
+      y[k] = choose_by_sign(sub(y[k], least_), y[k], least_);
+      y[k] = choose_by_sign(sub(most_, y[k]), y[k], most_);
+    }
   }
+
+ private:
+  const float* noise_;
+  Activation activation_;
+  bool steep_, gained_, clamped_;
+  F32 factor_, noise_gain_, bias_, slope_, gain_, least_, most_;
 };
 
 inline F32 load_some(const float* p, int64_t count) { return count < kWidth ? load_first(p, count) : load_f32(p); }
@@ -100,26 +126,41 @@ inline void store_some(F32 v, int64_t count, float* p) {
     store_f32(v, p);
 }
 
+// kWidth neighbouring positions of a strip after all that is done to their sums, of which `left` are there; noise: of
+// the first one, or null.
+inline void finished(const Finish& finish, const float* strip, const float* noise, int64_t left,
+                     F32 (&square)[kFloatLanes]) {
+#pragma GCC unroll 16
+  for (int64_t k = 0; k < kWidth; ++k) square[k] = load_f32(strip + k * kWidth);
+  float some[kFloatLanes];
+  if (noise && left < kWidth) {
+    store_f32(load_first(noise, left), some);
+    noise = some;
+  }
+  finish(square, noise);
+}
+
 // `count` neighbouring positions of a strip, `at` being the first one's place in every plane of the result.
-inline void scatter(int64_t plane, const Finish& finish, const float* strip, int64_t first_channel, int64_t channels,
-                    int64_t count, int64_t at, float* out) {
-  const ConvEpilogue& e = finish.e;
+inline void scatter(int64_t plane, const ConvEpilogue& e, const Finish& finish, const float* strip,
+                    int64_t first_channel, int64_t channels, int64_t count, int64_t at, float* out) {
   out += first_channel * plane + at;
   const float* residual = e.residual ? e.residual + first_channel * plane + at : nullptr;
   const bool early = residual && finish.in_lanes;
   for (int64_t done = 0; done < count; done += kWidth) {
-    F32 square[kFloatLanes], noise = set_f32(0.0f);
-#pragma GCC unroll 16
-    for (int64_t k = 0; k < kWidth; ++k) square[k] = load_f32(strip + (done + k) * kWidth);
-    transpose_f32(square);
+    F32 square[kFloatLanes];
     const int64_t left = count - done;
-    if (e.noise) noise = load_some(e.noise + at + done, left);
+    finished(finish, strip + done * kWidth, e.noise ? e.noise + at + done : nullptr, left, square);
+    transpose_f32(square);
+    if (channels >= kWidth && left >= kWidth && !residual) {
+#pragma GCC unroll 16
+      for (int64_t k = 0; k < kWidth; ++k) store_f32(square[k], out + k * plane + done);
+      continue;
+    }
 #pragma GCC unroll 16
     for (int64_t k = 0; k < kWidth; ++k) {
       if (k >= channels) break;
-      F32 y = finish(square[k], first_channel + k, e.noise ? &noise : nullptr);
-      if (early) y = add(y, load_some(residual + k * plane + done, left));
-      store_some(y, left, out + k * plane + done);
+      if (early) square[k] = add(square[k], load_some(residual + k * plane + done, left));
+      store_some(square[k], left, out + k * plane + done);
     }
   }
   if (finish.in_lanes) return;

@@ -49,19 +49,20 @@ inline void from_points(const F32* m, F32* y) {
 }
 
 constexpr int64_t kAhead = 128;
+constexpr int64_t kColumnsAhead = 8;
 
 inline void put(F32 value, float* to) { store_f32(value, to); }
 inline void put(F32 value, bfloat16* to) { store_bf16(value, to); }
 
-// A row of tiles from the S + 2 rows of the strip.
-template <int S, typename V>
-inline void forward_row(const float* const* rows, int64_t tiles, int64_t v_point, V* v) {
+// A row of tiles from S + 2 rows, of which `load` has the vector at a column.
+template <int S, typename Load, typename V>
+inline void forward_row(const float* const* rows, const Load& load, int64_t tiles, int64_t v_point, V* v) {
   constexpr int N = S + 2;
   F32 down[N][N];  // [column][point], each column transformed once
   const auto column = [&](int to, int64_t at) {
     F32 x[N];
 #pragma GCC unroll 6
-    for (int k = 0; k < N; ++k) x[k] = load_f32(rows[k] + at * kWidth);
+    for (int k = 0; k < N; ++k) x[k] = load(rows[k], at);
     at_points<S>(x, down[to]);
   };
   column(0, 0);
@@ -155,12 +156,15 @@ class EnlargedRows {
   int64_t there_[2] = {-1, -1};
 };
 
+inline int64_t padded_channels(int64_t channels) {
+  return (channels + kChannelBlock - 1) / kChannelBlock * kChannelBlock;
+}
+
 template <int S, typename V>
 void forward(const WinogradForward& f, const float* x, const float* factors, float* strip, V* v) {
   constexpr int N = S + 2;
   const int64_t columns = f.columns * S + 2, pitch = columns * kWidth;
-  const int64_t padded = (f.channels + kChannelBlock - 1) / kChannelBlock * kChannelBlock;
-  for (int64_t c = 0; c < padded; c += kWidth) {
+  for (int64_t c = 0; c < padded_channels(f.channels); c += kWidth) {
     V* to = v + c / kChannelBlock * f.v_block + c % kChannelBlock;
     const float* from = x + c * f.channel;
     const float* here = factors ? factors + c : nullptr;
@@ -177,14 +181,37 @@ void forward(const WinogradForward& f, const float* x, const float* factors, flo
                      f.width > kAhead ? f.width : kAhead, to);
       }
       for (int k = 0; k < N; ++k) rows[k] = strip + (tile_row * S + k) % N * pitch;
-      forward_row<S>(rows, f.columns, f.v_point, to + tile_row * f.columns * kChannelBlock);
+      const auto load = [](const float* row, int64_t at) { return load_f32(row + at * kWidth); };
+      forward_row<S>(rows, load, f.columns, f.v_point, to + tile_row * f.columns * kChannelBlock);
     }
   }
 }
 
-// Tile outputs to the strip, of which `columns` are there.
-template <int S>
-inline void inverse_tile(const float* m, int64_t m_point, int64_t columns, int64_t pitch, float* strip) {
+// Of a blocked image, whose rows need no strip.
+template <int S, typename V>
+void forward_blocked(const WinogradForward& f, const float* x, const float* factors, V* v) {
+  const int64_t pitch = (f.width + 2) * kChannelBlock;
+  const float* first = x + (f.top + 1) * pitch + (f.left + 1) * kChannelBlock;
+  for (int64_t c = 0; c < padded_channels(f.channels); c += kWidth) {
+    V* to = v + c / kChannelBlock * f.v_block + c % kChannelBlock;
+    const float* from = first + c / kChannelBlock * f.channel + c % kChannelBlock;
+    F32 factor = set_f32(1.0f);
+    if (factors) factor = f.channels - c < kWidth ? load_first(factors + c, f.channels - c) : load_f32(factors + c);
+    const auto load = [&](const float* row, int64_t at) {
+      __builtin_prefetch(row + (at + kColumnsAhead) * kChannelBlock);
+      return mul(load_f32(row + at * kChannelBlock), factor);
+    };
+    for (int64_t tile_row = 0; tile_row < f.rows; ++tile_row) {
+      const float* rows[S + 2];
+      for (int k = 0; k < S + 2; ++k) rows[k] = from + (tile_row * S + k) * pitch;
+      forward_row<S>(rows, load, f.columns, f.v_point, to + tile_row * f.columns * kChannelBlock);
+    }
+  }
+}
+
+// Tile outputs, of which `put` takes a row.
+template <int S, typename Put>
+inline void inverse_tile(const float* m, int64_t m_point, const Put& put) {
   constexpr int N = S + 2;
   F32 down[S][N];
 #pragma GCC unroll 6
@@ -200,52 +227,143 @@ inline void inverse_tile(const float* m, int64_t m_point, int64_t columns, int64
   for (int k = 0; k < S; ++k) {
     F32 y[S];
     from_points<S>(down[k], y);
-    if (columns >= S) {
+    put(k, y);
+  }
+}
+
+// The first `columns` of a row of outputs.
+template <int S>
+inline void put_row(const F32 (&y)[S], int64_t columns, float* to) {
+  if (columns >= S) {
 #pragma GCC unroll 4
-      for (int j = 0; j < S; ++j) store_f32(y[j], strip + k * pitch + j * kWidth);
-    } else {
-      for (int j = 0; j < columns; ++j) store_f32(y[j], strip + k * pitch + j * kWidth);
+    for (int j = 0; j < S; ++j) store_f32(y[j], to + j * kWidth);
+  } else {
+    for (int j = 0; j < columns; ++j) store_f32(y[j], to + j * kWidth);
+  }
+}
+
+// Zeros around what these tiles have of a blocked image.
+template <int S>
+void clear_border(const WinogradInverse& v, float* out) {
+  const int64_t pitch = (v.width + 2) * kChannelBlock, rows = v.rows * S, columns = v.columns * S;
+  const bool first = v.left == 0, last = v.left + columns >= v.width;
+  const F32 zero = set_f32(0.0f);
+  const auto clear_row = [&](int64_t row) {
+    for (int64_t x = first ? -1 : 0; x < columns + (last ? 1 : 0); ++x)
+      store_f32(zero, out + row * pitch + x * kChannelBlock);
+  };
+  if (v.top == 0) clear_row(-1);
+  if (v.top + rows >= v.height) clear_row(rows);
+  for (int64_t y = 0; y < rows; ++y) {
+    if (first) store_f32(zero, out + y * pitch - kChannelBlock);
+    if (last) store_f32(zero, out + y * pitch + columns * kChannelBlock);
+  }
+}
+
+template <int S>
+void inverse_blocked(const WinogradInverse& v, const ConvEpilogue& epilogue, const float* m, float* out) {
+  const int64_t pitch = (v.width + 2) * kChannelBlock;
+  out += (v.top + 1) * pitch + (v.left + 1) * kChannelBlock;
+  for (int64_t c = 0; c < padded_channels(v.channels); c += kWidth) {
+    const Finish finish(epilogue, c, v.channels - c);
+    float* to = out + c / kChannelBlock * v.plane + c % kChannelBlock;
+    clear_border<S>(v, to);
+    for (int64_t r = 0; r < v.rows; ++r)
+      for (int64_t t = 0; t < v.columns; ++t) {
+        const float* noise = epilogue.noise ? epilogue.noise + (v.top + r * S) * v.width + v.left + t * S : nullptr;
+        inverse_tile<S>(m + c + (r * v.columns + t) * v.m_tile, v.m_point, [&](int k, F32(&y)[S]) {
+          finish(y, noise ? noise + k * v.width : nullptr);
+#pragma GCC unroll 4
+          for (int j = 0; j < S; ++j) store_f32(y[j], to + (r * S + k) * pitch + (t * S + j) * kChannelBlock);
+        });
+      }
+  }
+}
+
+// As scatter, of results that only make colours; their sums wait in out for the next channels.
+inline void add_colours(const WinogradInverse& v, const ConvEpilogue& e, const Finish& finish, const float* strip,
+                        int64_t channel, int64_t count, int64_t at, float* out) {
+  const Colours& colours = v.colours;
+  const int64_t channels = v.channels - channel < kWidth ? v.channels - channel : kWidth;
+  const F32 styles =
+      channels < kWidth ? load_first(colours.styles + channel, channels) : load_f32(colours.styles + channel);
+  for (int64_t done = 0; done < count; done += kWidth) {
+    F32 square[kFloatLanes];
+    const int64_t left = count - done;
+    finished(finish, strip + done * kWidth, e.noise ? e.noise + at + done : nullptr, left, square);
+#pragma GCC unroll 16
+    for (int64_t k = 0; k < kWidth; ++k) square[k] = mul(square[k], styles);
+    transpose_f32(square);
+    for (int64_t colour = 0; colour < colours.count; ++colour) {
+      float* to = out + colour * v.plane + at + done;
+      const float* weight = colours.weight + colour * v.channels + channel;
+      F32 sum = channel ? load_some(to, left) : set_f32(0.0f);
+#pragma GCC unroll 16
+      for (int64_t k = 0; k < kWidth; ++k) {
+        if (k >= channels) break;
+        sum = madd(set_f32(weight[k]), square[k], sum);
+      }
+      if (colours.residual && channel + kWidth >= v.channels)
+        sum = add(sum, load_some(colours.residual + colour * v.plane + at + done, left));
+      store_some(sum, left, to);
     }
   }
 }
 
 template <int S>
 void inverse(const WinogradInverse& v, const ConvEpilogue& epilogue, const float* m, float* strip, float* out) {
-  const Finish finish(epilogue);
   const int64_t wanted = v.columns * S, columns = v.width - v.left < wanted ? v.width - v.left : wanted;
   const int64_t together = v.columns < kStripTiles ? kStripTiles / v.columns : 1;  // rows of tiles
-  for (int64_t c = 0; c < v.channels; c += kWidth)
+  for (int64_t c = 0; c < v.channels; c += kWidth) {
+    const Finish finish(epilogue, c, v.channels - c);
     for (int64_t begin = 0; begin < v.rows; begin += together) {
       const int64_t end = begin + together < v.rows ? begin + together : v.rows;
       for (int64_t r = begin; r < end; ++r)
         for (int64_t t = 0; t < v.columns; ++t)
-          inverse_tile<S>(m + c + (r * v.columns + t) * v.m_tile, v.m_point, columns - t * S, columns * kWidth,
-                          strip + ((r - begin) * S * columns + t * S) * kWidth);
+          inverse_tile<S>(m + c + (r * v.columns + t) * v.m_tile, v.m_point, [&](int k, F32(&y)[S]) {
+            put_row(y, columns - t * S, strip + (((r - begin) * S + k) * columns + t * S) * kWidth);
+          });
       const int64_t top = v.top + begin * S;
       const int64_t rows = v.height - top < (end - begin) * S ? v.height - top : (end - begin) * S;
+      const auto put = [&](const float* from, int64_t count, int64_t at) {
+        if (v.colours.count)
+          add_colours(v, epilogue, finish, from, c, count, at, out);
+        else
+          scatter(v.plane, epilogue, finish, from, c, v.channels - c, count, at, out);
+      };
       if (columns == v.width) {  // whole rows follow one another in the result too
-        scatter(v.plane, finish, strip, c, v.channels - c, rows * columns, top * v.width, out);
+        put(strip, rows * columns, top * v.width);
         continue;
       }
-      for (int64_t y = 0; y < rows; ++y)
-        scatter(v.plane, finish, strip + y * columns * kWidth, c, v.channels - c, columns, (top + y) * v.width + v.left,
-                out);
+      for (int64_t y = 0; y < rows; ++y) put(strip + y * columns * kWidth, columns, (top + y) * v.width + v.left);
     }
+  }
+}
+
+template <typename V>
+void forward(const WinogradForward& f, const float* x, const float* factors, float* strip, V* v) {
+  if (f.blocked)
+    f.outputs == 2 ? forward_blocked<2>(f, x, factors, v) : forward_blocked<4>(f, x, factors, v);
+  else
+    f.outputs == 2 ? forward<2>(f, x, factors, strip, v) : forward<4>(f, x, factors, strip, v);
 }
 
 }  // namespace
 
 void winograd_forward(const WinogradForward& f, const float* x, const float* factors, float* strip, float* v) {
-  f.outputs == 2 ? forward<2>(f, x, factors, strip, v) : forward<4>(f, x, factors, strip, v);
+  forward(f, x, factors, strip, v);
 }
 
 void winograd_forward_bf16(const WinogradForward& f, const float* x, const float* factors, float* strip, bfloat16* v) {
-  f.outputs == 2 ? forward<2>(f, x, factors, strip, v) : forward<4>(f, x, factors, strip, v);
+  forward(f, x, factors, strip, v);
 }
 
 void winograd_inverse(const WinogradInverse& v, const ConvEpilogue& epilogue, const float* m, float* strip,
                       float* out) {
-  v.outputs == 2 ? inverse<2>(v, epilogue, m, strip, out) : inverse<4>(v, epilogue, m, strip, out);
+  if (v.blocked)
+    v.outputs == 2 ? inverse_blocked<2>(v, epilogue, m, out) : inverse_blocked<4>(v, epilogue, m, out);
+  else
+    v.outputs == 2 ? inverse<2>(v, epilogue, m, strip, out) : inverse<4>(v, epilogue, m, strip, out);
 }
 
 }  // namespace DSB_VARIANT

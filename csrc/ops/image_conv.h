@@ -27,13 +27,22 @@ struct ImageConv {
   bool flip = false;      // a true convolution
   bool enlarged = false;  // 3 x 3 taps: of upsample_bilinear2d of the image, around which the zeros are
   bool bfloat16 = false;  // 3 x 3 taps: values and weights at the points are rounded, products summed in float32
+  bool blocked = false;   // 3 x 3 taps, top and left 1: x is a blocked image (kernels.h)
   int64_t out_height, out_width;
+  bool blocked_out = false;  // 3 x 3 taps, sizes multiples of kBlockedSide, no residual: out is a blocked image
   float* out;
+  Colours colours =
+      {};  // where count is not 0, of 3 x 3 taps: out is their image, styles and residual the first sample's
   const float* factors = nullptr;  // [samples, padded out channels], after the sums
   int64_t factor_step = 0;
   int64_t noise_step = 0;
   ConvEpilogue epilogue = {nullptr, nullptr, nullptr, nullptr, nullptr, {Activation::linear, 0.0f, 1.0f, -1.0f}};
 };
+
+// What height and width of a blocked image are multiples of, so that tiles of all sizes fit it.
+constexpr int64_t kBlockedSide = 4;
+// Floats of a blocked image's block of channels.
+inline int64_t blocked_plane(int64_t height, int64_t width) { return (height + 2) * (width + 2) * kChannelBlock; }
 
 // Side of a tile of outputs, 2 or 4; 0: direct.
 int64_t winograd_outputs(const Shape4& weight, int64_t out_height, int64_t out_width, bool bfloat16);
@@ -89,6 +98,8 @@ inline int64_t padded_channels(int64_t channels) {
 
 // `prepared` belongs to this weight.
 void image_conv(const ImageConv& conv, const float* weight, const ConvWeights& prepared, const Threads& threads);
+// Whether the weights at the points are so many that a thread reads them once for all samples.
+bool winograd_shares_weights(const Shape4& weight, int64_t outputs, bool bfloat16);
 void winograd_conv(const ImageConv& conv, const WinogradWeights& weights, const Threads& threads);
 // 3 x 3 taps on an image of twice the size, with zeros between the samples and two around them, then the filters, four
 // taps each as a correlation that make up for the zeros: out_height and out_width are twice height and width, top and

@@ -180,6 +180,30 @@ std::optional<AxisTaps> phase_taps(const ModulatedConv& conv) {
   return taps;
 }
 
+// What a layer with a blocked image, or one of which only colours are wanted, has to be like.
+void check_special(const Shape4& x, const ModulatedConv& conv) {
+  const bool blocked = conv.blocked || conv.blocked_result;
+  if (!blocked && !conv.colours.count) return;
+  const Activation act = conv.activation.kind;
+  const bool simple = act == Activation::linear || act == Activation::relu || act == Activation::lrelu;
+  const bool padded = conv.left == 1 && conv.right == 1 && conv.top == 1 && conv.bottom == 1;
+  if (conv.up != 1 || conv.down != 1 || conv.weight.h != 3 || conv.weight.w != 3 || !padded)
+    throw std::invalid_argument(
+        "modulated_conv2d: blocked images and colours need 3 x 3 taps, padding 1 and no "
+        "resampling");
+  if (blocked && (x.h % kBlockedSide || x.w % kBlockedSide || (conv.blocked && conv.enlarged)))
+    throw std::invalid_argument("modulated_conv2d: x is " + text(x) +
+                                ", as a blocked image it needs height and width " +
+                                "that are multiples of 4, and is not enlarged");
+  if ((conv.blocked_result || conv.colours.count) && (conv.residual || !simple))
+    throw std::invalid_argument(
+        "modulated_conv2d: a blocked result and colours need the activation linear, relu or "
+        "lrelu and no residual");
+  if (conv.colours.count < 0 || conv.colours.count > kMostColours ||
+      (conv.colours.count && (conv.blocked_result || conv.weight.n > WinogradWeights::kBlock)))
+    throw std::invalid_argument("modulated_conv2d: at most 4 colours are made, of at most 32 channels");
+}
+
 // The image that is convolved.
 Shape4 source_shape(Shape4 x, const ModulatedConv& conv) {
   if (conv.enlarged) x.h *= 2, x.w *= 2;
@@ -189,7 +213,9 @@ Shape4 source_shape(Shape4 x, const ModulatedConv& conv) {
 }  // namespace
 
 Shape4 modulated_conv2d_shape(const Shape4& x, const ModulatedConv& conv) {
-  Shape4 shape = make_plan(source_shape(x, conv), conv).result;
+  const Shape4 source = source_shape(x, conv);
+  Shape4 shape = make_plan(source, conv).result;
+  check_special(source, conv);
   shape.n = x.n;
   return shape;
 }
@@ -207,6 +233,7 @@ void modulated_conv2d(const float* x, const Shape4& shape, const float* weight, 
                       const ModulatedConv& conv, const Threads& threads, float* out) {
   const Shape4 source = source_shape(shape, conv);
   const Plan plan = make_plan(source, conv);
+  check_special(source, conv);
   if (conv.enlarged && (conv.up > 1 || conv.down > 1 || conv.weight.h != 3 || conv.weight.w != 3)) {
     ModulatedConv rest = conv;
     rest.enlarged = false;
@@ -230,7 +257,10 @@ void modulated_conv2d(const float* x, const Shape4& shape, const float* weight, 
   image.epilogue.activation = {Activation::linear, 0.0f, 1.0f, -1.0f};
   const auto phases = phase_taps(conv);
   if (phases || conv.up == 1) {  // padding only, if anything
-    image.x = x, image.x_step = conv.x_per_sample ? shape.c * shape.h * shape.w : 0;
+    image.x = x, image.x_step = shape.c * shape.h * shape.w;
+    if (conv.blocked) image.x_step = padded_channels(shape.c) / kChannelBlock * blocked_plane(shape.h, shape.w);
+    if (!conv.x_per_sample) image.x_step = 0;
+    image.blocked = conv.blocked, image.blocked_out = conv.blocked_result, image.colours = conv.colours;
     image.styles = styles, image.style_step = style_step;
     image.height = shape.h, image.width = shape.w, image.enlarged = conv.enlarged;
     image.top = plan.top, image.left = plan.left;

@@ -7,6 +7,8 @@
 
 namespace dsb {
 
+constexpr int64_t kMostColours = 4;
+
 struct ModulatedConv {
   Shape4 weight;  // [out channels, in channels, kernel height, kernel width]
   int64_t up = 1, down = 1;
@@ -23,12 +25,18 @@ struct ModulatedConv {
   bool x_per_sample = true;           // false: x is one image for all samples
   bool styles_per_sample = true;      // false: styles is [1, in channels], for all samples
   ActivationOptions activation = {Activation::linear, 0.0f, 1.0f, -1.0f};
+  // Where count is not 0, the result is the image that a layer of one point without demodulation makes of this one's
+  // (to_rgb), [N, count, H, W], with its bits: at most kMostColours of at most WinogradWeights::kBlock channels. styles
+  // are [N, out channels], the residual is like the result.
+  Colours colours = {};
   bool enlarged = false;                  // upsample_bilinear2d of x is convolved; padding is counted on that
+  bool blocked = false;                   // x is a blocked image, as a layer with blocked_result makes it
+  bool blocked_result = false;            // the result is a blocked image (kernels.h), what another such layer reads
   bool bfloat16_products = false;         // of 3 x 3 taps on float32 images, as ImageConv::bfloat16
   const ConvWeights* prepared = nullptr;  // of this weight; null: made in every call
 };
 
-// Shape of the result. Throws std::invalid_argument, naming what does not fit.
+// Shape of the result, whether it is blocked or not. Throws std::invalid_argument, naming what does not fit.
 Shape4 modulated_conv2d_shape(const Shape4& x, const ModulatedConv& conv);
 
 // Values of the largest tensor on the way to the result, its own too, as saturated_size counts; throws alike.

@@ -8,7 +8,7 @@
 namespace dsb {
 
 // shared: with the threads of a loop, by who starts it; kinds: how many there are.
-enum class ThreadMemory { values, sums, strip, rows, shared, kinds };
+enum class ThreadMemory { values, sums, strip, rows, between, shared, kinds };
 
 // At least `count` floats of this thread, of undefined value; valid until it asks for more of the same kind.
 inline float* thread_memory(ThreadMemory kind, int64_t count) {

@@ -37,19 +37,19 @@ class Layer {
 
   // Channels [first, first + count), whole blocks, of one piece to the points.
   void forward(const Panel& panel, const Piece& piece, int64_t first, int64_t count, float* v) const {
-    const int64_t area = conv_.height * conv_.width;
+    const int64_t area = conv_.height * conv_.width, block = blocked_plane(conv_.height, conv_.width);
     WinogradForward f = {};
     f.outputs = side_;
-    f.channels = std::min(count, conv_.channels - first), f.channel = area;
+    f.channels = std::min(count, conv_.channels - first), f.channel = conv_.blocked ? block : area;
     f.height = conv_.height, f.width = conv_.width;
     f.top = piece.row * side_ - conv_.top, f.left = piece.column * side_ - conv_.left;
     f.rows = piece.rows, f.columns = piece.columns;
     f.v_block = panel.tiles * kChannelBlock, f.v_point = v_point(panel.tiles);
     const float* styles = conv_.styles ? conv_.styles + piece.sample * conv_.style_step + first : nullptr;
-    f.enlarged = conv_.enlarged;
+    f.enlarged = conv_.enlarged, f.blocked = conv_.blocked;
     const int64_t columns = piece.columns * side_ + 2, halves = f.enlarged ? 3 * (columns / 2 + 4) : 0;
     const int64_t strip = ((side_ + 2) * columns + halves) * kChannelBlock;
-    const float* x = conv_.x + piece.sample * conv_.x_step + first * area;
+    const float* x = conv_.x + piece.sample * conv_.x_step + (f.blocked ? first / kChannelBlock * block : first * area);
     const int64_t place = first / kChannelBlock * f.v_block + piece.tile * kChannelBlock;
     float* rows = thread_memory(ThreadMemory::strip, strip);
     if (conv_.bfloat16)
@@ -87,6 +87,7 @@ class Layer {
 
   void inverse(const Piece& piece, int64_t o, const float* m) const {
     const int64_t area = conv_.out_height * conv_.out_width, sample = piece.sample * conv_.weight.n * area + o * area;
+    const int64_t block = blocked_plane(conv_.out_height, conv_.out_width);
     WinogradInverse v = {};
     v.outputs = side_;
     v.channels = std::min(WinogradWeights::kBlock, conv_.weight.n - o), v.plane = area;
@@ -94,6 +95,8 @@ class Layer {
     v.top = piece.row * side_, v.left = piece.column * side_;
     v.rows = piece.rows, v.columns = piece.columns;
     v.m_tile = m_tile_, v.m_point = sums_row_;
+    v.blocked = conv_.blocked_out;
+    if (v.blocked) v.plane = block;
     ConvEpilogue e = conv_.epilogue;
     e.factor = conv_.factors ? conv_.factors + piece.sample * conv_.factor_step + o : nullptr;
     if (e.noise) e.noise += piece.sample * conv_.noise_step;
@@ -101,7 +104,17 @@ class Layer {
     if (e.bias) e.bias += o;
     if (e.residual) e.residual += sample;
     const int64_t strip = (std::max(kStripTiles, piece.columns) * side_ * side_ + kChannelBlock) * kChannelBlock;
-    k_.winograd_inverse(v, e, m + piece.tile * m_tile_, thread_memory(ThreadMemory::strip, strip), conv_.out + sample);
+    if (conv_.colours.count) {
+      v.colours = conv_.colours;
+      v.colours.styles += piece.sample * conv_.weight.n;
+      const int64_t image = piece.sample * v.colours.count * area;
+      if (v.colours.residual) v.colours.residual += image;
+      return k_.winograd_inverse(v, e, m + piece.tile * m_tile_, thread_memory(ThreadMemory::strip, strip),
+                                 conv_.out + image);
+    }
+    float* out =
+        conv_.out + (v.blocked ? (piece.sample * padded_channels(conv_.weight.n) + o) / kChannelBlock * block : sample);
+    k_.winograd_inverse(v, e, m + piece.tile * m_tile_, thread_memory(ThreadMemory::strip, strip), out);
   }
 
   const ImageConv& conv_;
@@ -111,6 +124,11 @@ class Layer {
 };
 
 }  // namespace
+
+bool winograd_shares_weights(const Shape4& weight, int64_t outputs, bool bfloat16) {
+  const int64_t points = (outputs + 2) * (outputs + 2), size = static_cast<int64_t>(sizeof(float)) / (bfloat16 ? 2 : 1);
+  return padded_channels(weight.n) * weight.c * points * size > kSharedBytes;
+}
 
 void winograd_conv(const ImageConv& conv, const WinogradWeights& weights, const Threads& threads) {
   const Layer layer(conv, weights);

@@ -9,13 +9,17 @@ namespace ort {
 namespace {
 
 constexpr const OrtCustomOp* (*kOperators[])() = {
-    attention_op,        bias_act_op,         blur2d_op,
-    channel_norm_op,     conv1x1_op,          dense_op,
-    depthwise_conv2d_op, feed_forward_op,     instance_norm_op,
-    linear_attention_op, microvolt_op,        modulated_conv2d_op,
-    noise_plane_op,      normalize_latent_op, philox_normal_op,
-    philox_uniform_op,   pulse2pulse_op,      truncate_op,
-    uint8_image_op,      upfirdn2d_op,        upsample_bilinear2d_op,
+    attention_op,        bias_act_op,
+    blur2d_op,           channel_norm_op,
+    conv1x1_op,          dense_op,
+    depthwise_conv2d_op, feed_forward_op,
+    instance_norm_op,    linear_attention_op,
+    microvolt_op,        modulated_conv2d_op,
+    noise_plane_op,      normalize_latent_op,
+    philox_normal_op,    philox_uniform_op,
+    pulse2pulse_op,      style_block_op,
+    truncate_op,         uint8_image_op,
+    upfirdn2d_op,        upsample_bilinear2d_op,
 };
 
 }  // namespace

@@ -31,6 +31,7 @@ const OrtCustomOp* normalize_latent_op();
 const OrtCustomOp* philox_normal_op();
 const OrtCustomOp* philox_uniform_op();
 const OrtCustomOp* pulse2pulse_op();
+const OrtCustomOp* style_block_op();
 const OrtCustomOp* truncate_op();
 const OrtCustomOp* uint8_image_op();
 const OrtCustomOp* upfirdn2d_op();

@@ -34,6 +34,9 @@ void release(void* memory, cuda::Stream stream);
 // Gives memory back once everything on its device has run; for what other streams may have used. Never throws.
 void release_anywhere(void* memory, int device);
 
+// Gives memory back once what is in its device's default stream has run, without waiting for it. Never throws.
+void release_in_default(void* memory, int device);
+
 // Copies to the host and waits for it.
 void copy_to_host(const void* from, size_t bytes, void* to, cuda::Stream stream);
 

@@ -38,6 +38,15 @@ cudaMemPool_t pool() {
   return pools[device] = made;
 }
 
+template <typename Work>
+void on_device(int device, const Work& work) {
+  int before = 0;
+  cudaGetDevice(&before);
+  cudaSetDevice(device);
+  work();
+  cudaSetDevice(before);
+}
+
 }  // namespace
 
 const int32_t kDeviceType = dlpack::kCuda;
@@ -68,12 +77,13 @@ void release(void* memory, cuda::Stream stream) {
 }
 
 void release_anywhere(void* memory, int device) {
-  if (!memory) return;
-  int before = 0;
-  cudaGetDevice(&before);
-  cudaSetDevice(device);
-  cudaFree(memory);
-  cudaSetDevice(before);
+  on_device(device, [memory] { cudaFree(memory); });
+}
+
+void release_in_default(void* memory, int device) {
+  on_device(device, [memory] {
+    if (memory) cudaFreeAsync(memory, nullptr);
+  });
 }
 
 void copy_to_host(const void* from, size_t bytes, void* to, cuda::Stream stream) {

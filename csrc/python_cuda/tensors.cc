@@ -127,7 +127,12 @@ Array::Array(dlpack::DataType type, std::vector<int64_t> shape, std::vector<int6
   if (steps_.empty()) steps_ = c_order(shape_);
   size_t bytes = type.bits / 8;
   for (const int64_t size : shape_) bytes *= static_cast<size_t>(size);
-  memory_.reset(allocate(bytes, stream), [device](void* memory) { release_anywhere(memory, device); });
+  // Any stream but the default one may be gone by then.
+  elsewhere_ = std::make_shared<bool>(stream != nullptr);
+  const auto release = [device, elsewhere = elsewhere_](void* memory) {
+    *elsewhere ? release_anywhere(memory, device) : release_in_default(memory, device);
+  };
+  memory_.reset(allocate(bytes, stream), release);
 }
 
 std::string Array::type_name() const { return type_.code == dlpack::kBfloat ? "bfloat16" : name_of(type_); }
@@ -160,9 +165,13 @@ void delete_capsule(PyObject* capsule) {
 
 py::capsule Array::capsule(const py::object& stream, const py::object& max_version) const {
   const int64_t consumer = stream.is_none() ? 1 : stream.cast<int64_t>();
-  if (consumer != -1) {  // -1: the consumer sees to the order itself
+  if (consumer == -1) {  // who asks so sees to the order itself
+    *elsewhere_ = true;
+  } else if (const cuda::Stream reader = stream_of(consumer == 1 ? 0 : static_cast<uint64_t>(consumer));
+             reader != stream_) {
     const CurrentDevice current(device_);
-    order(stream_, stream_of(consumer == 1 ? 0 : static_cast<uint64_t>(consumer)));
+    order(stream_, reader);
+    *elsewhere_ = true;
   }
   const bool versioned = !max_version.is_none() && max_version.cast<std::pair<uint32_t, uint32_t>>().first >= 1;
   auto lent = std::make_unique<Lent>(Lent{memory_, shape_, steps_, {}, {}});

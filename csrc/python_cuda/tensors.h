@@ -61,6 +61,7 @@ class Array {
   pybind11::capsule capsule(const pybind11::object& stream, const pybind11::object& max_version) const;
 
  private:
+  std::shared_ptr<bool> elsewhere_;  // whether another stream may use the memory
   std::shared_ptr<void> memory_;
   dlpack::DataType type_;
   std::vector<int64_t> shape_, steps_;

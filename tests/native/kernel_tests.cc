@@ -39,6 +39,7 @@ void run_op_tests();
 void run_ecg_tests();
 void run_bf16_tests();
 void run_image_conv_tests();
+void run_style_block_tests();
 void run_attention_tests();
 void run_layer_tests();
 void run_resampling_tests();
@@ -143,6 +144,7 @@ int main() {
   run_ecg_tests();
   run_bf16_tests();
   run_image_conv_tests();
+  run_style_block_tests();
   run_attention_tests();
   run_layer_tests();
   run_resampling_tests();

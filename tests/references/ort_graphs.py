@@ -134,6 +134,18 @@ def _layer_cases(x):
     yield "Truncate", {"w": array(11, 3, 65), "mean": array(12, 65), "psi": np.float32(0.75)}, ("mean",), {}
     yield "NoisePlane", {"noise": array(13, 3, 70, 65)}, (), {"size": 64}
     yield "Uint8Image", {"image": x}, (), {"scale": 255.0, "offset": 0.5}
+    yield from _block_cases()
+
+
+def _block_cases():
+    """Two layers, and three of which the last makes colours; inputs are left out at the end and in between."""
+    inputs = {"x": array(0, 3, 5, 6, 10), "weight1": array(1, 18, 5, 3, 3), "weight2": array(2, 7, 18, 3, 3)}
+    inputs |= {"styles1": array(3, 3, 5), "styles2": array(4, 3, 18), "noise": array(5, 3, 1, 12, 20)}
+    how = {"upsample": "bilinear", "act": "lrelu", "style_offset": 1.0}
+    yield "StyleBlock", inputs, ("weight1", "weight2"), how
+    inputs |= {"bias1": array(6, 18), "noise_gain1": None, "bias2": None, "noise_gain2": array(7, 7)}
+    inputs |= {"colour_weight": array(8, 3, 7, 1, 1), "colour_styles": array(9, 3, 7)}
+    yield "StyleBlock", inputs, ("weight1", "weight2", "colour_weight"), how
 
 
 GENERATORS = ("attn64", "rgba_noconst32", "v190_attn32")  # files with the tensors of a generator
