@@ -292,7 +292,7 @@ def test_floors_are_what_torch_counts():
     code = f"""
 import sys
 sys.path[:0] = [{str(ROOT / "benchmarks")!r}, {str(ROOT / "benchmarks/gpu_check")!r}]
-import floors, nv_model, torch
+import device_floors as floors, torch
 from dsb_fast import _networks, load
 from torch.utils.flop_counter import FlopCounterMode
 

@@ -6,6 +6,7 @@ import contextlib
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -294,6 +295,36 @@ def test_a_captured_graph_follows_its_inputs(data, recorded, monkeypatch, name):
         where = {"seed": 2**63 + k, "start": 2**32 - 2 + k}
         alike(captured.sample(3, **where, **how), eager.sample(3, **where, **how))
     assert recorded.captured == 2 and recorded.replays == 4  # two programs, and two batches of each call
+
+
+class _Kernels:
+    """As the compiled module draws."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def philox_uniform(self, seed, start, count, shape, *, numbers, low, span, device, out, stream):
+        self.calls += 1
+        drawn = random.uniform(seed, start, count, shape, numbers, low, low + span)
+        out.copy_(torch.from_numpy(drawn))
+
+    def philox_normal(self, seed, start, count, shape, *, numbers, device, out, stream):
+        self.calls += 1
+        out.copy_(torch.from_numpy(random.normal(seed, start, count, shape, numbers)))
+
+
+@pytest.mark.parametrize("name", [PLAIN, "cardiovascular.ecg"])
+def test_the_compiled_kernels_draw_where_they_are_built(data, loaded, recorded, monkeypatch, name):
+    kernels = _Kernels()
+    monkeypatch.setattr("dsb_fast.ops._device.module", lambda: kernels)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: SimpleNamespace(cuda_stream=0))
+    for most in (pytorch._SIGNALS, pytorch._MOST):
+        monkeypatch.setitem(most, "cuda", 2)
+    path = name if name == "cardiovascular.ecg" else data / name
+    captured = dsb_fast.load(path, device="cuda", backend="torch")
+    where = {"seed": 2**63 + 5, "start": 2**32 - 2}
+    alike(captured.sample(3, **where), loaded(name).sample(3, **where))
+    assert kernels.calls == 2 * (1 if name == "cardiovascular.ecg" else 2)
 
 
 def test_raw_networks_on_captured_graphs(data, recorded):

@@ -99,10 +99,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parts(args, found, clock, document: dict, save) -> None:
     """Every part that was asked for; what there is, is written after each."""
-    import cases
+    import device_peaks as peaks
     import kernels
+    import networks
     import parity
-    import peaks
     import speed
     import ways
 
@@ -116,7 +116,7 @@ def _parts(args, found, clock, document: dict, save) -> None:
         document["kernels"] = kernels.measure(found, document["peaks"], clock.part(0.2), args)
         save()
     opened = {
-        name: found.attempt(name, lambda m=make: m(args)) for name, make in cases.CASES.items() if name in args.parts
+        name: found.attempt(name, lambda m=make: m(args)) for name, make in networks.CASES.items() if name in args.parts
     }
     opened = {name: case for name, case in opened.items() if case is not None}
     document["cases"] = {}

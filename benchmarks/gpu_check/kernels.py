@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import device_peaks as peaks
 import numpy as np
-import peaks
 
 _BOUND = {"fp32": 1e-5, "fp16": 2e-3, "bf16": 1e-2}  # of the largest value
 

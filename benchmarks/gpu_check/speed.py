@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-import floors
-import peaks
+import device_floors as floors
+import device_peaks as peaks
 import report
 import ways as all_ways
 from harness import Alternative, Comparison, interleave

@@ -107,7 +107,7 @@ def network_seconds(case, precision: str, device: str, batch: int, repeats: int,
 
     ``how``: "channels first", or "compiled" by torch.compile.
     """
-    import peaks
+    import device_peaks as peaks
     import torch
 
     from dsb_fast._backends.pytorch import full_float32

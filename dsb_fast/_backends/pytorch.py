@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
+from functools import partial
 from importlib.util import find_spec
 
 import numpy as np
 
-from .._errors import DeviceError, MissingDependencyError
+from .._errors import DeviceError, GenerationError, MissingDependencyError
 from .base import Backend, Device, cores
 
 _PIXELS = {"cpu": 8 * 128 * 128, "cuda": 64 * 128 * 128}  # a call
@@ -108,7 +109,7 @@ class _TorchBackend(Backend):
     def _pool(self, key: tuple, function, room: dict[str, np.ndarray]) -> _Pool:
         with self._making:
             if key not in self._programs:
-                self._programs[key] = _Pool(self._program(function, room) for _ in range(self.parallel))
+                self._programs[key] = _Pool([self._program(function, room) for _ in range(self.parallel)], self.device)
             return self._programs[key]
 
     def _program(self, function, room):
@@ -155,9 +156,14 @@ class TorchCudaBackend(_TorchBackend):
 
     def _program(self, function, room):
         from .._networks.captured import Captured
+        from ..ops import _device
 
         try:
-            return Captured(_in_float32(function), room, self._device)
+            kernels = _device.module() if hasattr(function, "draw") else None
+            if kernels is None:
+                return Captured(_in_float32(function), room, self._device)
+            room = room | function.room()
+            return Captured(_in_float32(function), room, self._device, partial(function.draw, kernels))
         except RuntimeError as error:  # torch's class for all that CUDA reports
             text = " ".join(str(error).split())[:200]
             raise DeviceError(f"device {self._device}: torch could not run the network: {text}") from None
@@ -166,7 +172,8 @@ class TorchCudaBackend(_TorchBackend):
 class _Pool:
     """Programs that do the same, each for one call at a time."""
 
-    def __init__(self, programs):
+    def __init__(self, programs: list, device: str):
+        self._device = device
         self._idle: queue.SimpleQueue = queue.SimpleQueue()
         for program in programs:
             self._idle.put(program)
@@ -175,6 +182,9 @@ class _Pool:
         program = self._idle.get()
         try:
             return program(inputs)
+        except RuntimeError as error:  # torch's class for all that CUDA reports
+            text = " ".join(str(error).split())[:200]
+            raise GenerationError(f"device {self._device}: torch could not run the network: {text}") from None
         finally:
             self._idle.put(program)
 

@@ -16,10 +16,12 @@ _CAPTURING = threading.Lock()
 class Captured:
     """Called with numpy arrays of the shapes of ``room``, gives numpy arrays of its own. One call at a time.
 
-    A function that can't be captured is called each time instead, with a warning of logger dsb_fast.
+    A function that can't be captured is called each time instead, with a warning of logger dsb_fast. ``before``, if
+    given, is called with the tensors on the device and the call's arrays, and may write into the tensors.
     """
 
-    def __init__(self, function, room: dict[str, np.ndarray], device: torch.device):
+    def __init__(self, function, room: dict[str, np.ndarray], device: torch.device, before=None):
+        self._before = before
         self._function, self._device, self._stream = function, device, torch.cuda.Stream(device)
         with _CAPTURING, self._here():
             self._host = {name: torch.from_numpy(np.array(array)).pin_memory() for name, array in room.items()}
@@ -61,6 +63,8 @@ class Captured:
             for name, array in inputs.items():
                 self._host[name].numpy()[...] = array
                 self._inputs[name].copy_(self._host[name], non_blocking=True)
+            if self._before is not None:
+                self._before(self._inputs, inputs)
             self.replay()
             for name, made in self._outputs.items():
                 self._results[name].copy_(made, non_blocking=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import floors
+import device_floors as floors
 import numpy as np
 
 TRUNCATION = 0.75
