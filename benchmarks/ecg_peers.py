@@ -9,6 +9,7 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from harness import Missing
 from machine import cores
 
 from dsb_fast import _kernels, random
@@ -93,6 +94,29 @@ def onnx_runtime(graph: bytes) -> list[OnnxRuntime]:
     """One session over all cores or a single-threaded call a core, at every batch size."""
     shares = [(1, cores())] if cores() == 1 else [(1, cores()), (cores(), 1)]
     return [OnnxRuntime(graph, *share, batch) for share in shares for batch in BATCHES]
+
+
+class OnnxRuntimeOpenVino(OnnxRuntime):
+    """A session of ONNX Runtime on the OpenVINO provider, a plugin of its own package. Raises Missing."""
+
+    def __init__(self, graph: bytes, batch: int):
+        try:
+            import onnxruntime_ep_openvino as plugin
+        except ImportError:
+            raise Missing("onnxruntime-ep-openvino is not installed; pip install '.[bench]'") from None
+        import onnxruntime
+
+        if plugin.get_ep_name() not in {device.ep_name for device in onnxruntime.get_ep_devices()}:
+            onnxruntime.register_execution_provider_library("dsb_fast_openvino", plugin.get_library_path())
+        here = [device for device in onnxruntime.get_ep_devices() if device.ep_name == plugin.get_ep_name()]
+        here = [device for device in here if device.ep_metadata.get("ov_device") == "CPU"]
+        if not here:
+            raise Missing("the OpenVINO provider offers no CPU device here; it takes Intel's processors only")
+        options = onnxruntime.SessionOptions()
+        options.add_provider_for_devices(here, {})
+        self._session = onnxruntime.InferenceSession(graph, options)
+        self._calls, self._batch = cores(), batch
+        self.setting = f"OpenVINO provider, {self._calls} calls, batch {batch}"
 
 
 class OpenVino:

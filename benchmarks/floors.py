@@ -79,7 +79,7 @@ def attention(channels: int, size: int, batch: int) -> Floor:
     return Floor(products, 4 * (2 * size * size * channels + weights / batch))
 
 
-def gi_network(layers: list[dict], attentions: tuple[tuple[int, int], ...], batch: int) -> Floor:
+def gi_network(layers: list[dict], attentions: list[tuple[int, int]], batch: int) -> Floor:
     """The GI-tract network: its modulated layers and attentions. A layer's values pass through memory once."""
     floors = [layer(a["in"], a["out"], a["size"], batch) for a in layers]
     floors += [attention(channels, size, batch) for channels, size in attentions]

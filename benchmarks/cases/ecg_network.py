@@ -35,9 +35,15 @@ def _contenders(missing: dict[str, str]) -> dict[str, list]:
         _BASELINE: ecg_peers.onnx_runtime(published_onnx.build(network)),
         "ONNX Runtime, portable graph": ecg_peers.onnx_runtime(portable),
     }
+    try:
+        peers = [ecg_peers.OnnxRuntimeOpenVino(portable, batch) for batch in ecg_peers.BATCHES]
+        contenders["ONNX Runtime's OpenVINO provider, portable graph"] = peers
+    except Missing as why:
+        missing["ONNX Runtime's OpenVINO provider"] = str(why)
     if find_spec("openvino") is None:
         missing["OpenVINO"] = "openvino is not installed; pip install '.[bench]'"
     else:
+        contenders["OpenVINO f32, plain export"] = ecg_peers.openvino(published_onnx.build(network))
         contenders["OpenVINO f32, portable graph"] = ecg_peers.openvino(portable)
         try:
             contenders[_INEXACT] = ecg_peers.openvino(portable, "bf16")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import layer_peers
 from attention_block import AttentionBlock
@@ -13,12 +15,13 @@ from .gi_layers import BASELINE, compared, in_bfloat16
 SUMMARY = "attention and its feed-forward: dsb_fast's operators against OpenVINO and ONNX Runtime, also in bfloat16"
 COUNT = "images an alternative makes in a round (128; rounded up to whole batches of 32)"
 _TARGETS = (("dsb_fast", BASELINE, 2.0),)
-_BLOCKS = ((64, 64), (128, 32))  # channels, size
+SHAPES = Path(__file__).parent.parent / "shapes" / "attention.json"
 
 
 def comparisons(count: int | None) -> Iterator[tuple[str, Comparison]]:
     """A block at a time, its name first; every peer's best setting."""
-    for channels, size in _BLOCKS:
+    for shape in json.loads(SHAPES.read_text(encoding="utf-8")):
+        channels, size = shape["channels"], shape["size"]
         block = AttentionBlock(channels, size)
         published = block.published()
 

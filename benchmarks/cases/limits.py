@@ -25,7 +25,6 @@ from dsb_fast import _kernels, ops, random
 SUMMARY = "every kernel and network as a share of its floor, with the machine's peaks of the same rounds"
 COUNT = "rounds (7)"
 SHAPES = Path(__file__).parent.parent / "shapes"
-ATTENTIONS = ((64, 64), (128, 32))  # channels, size
 _BATCH, _SECONDS = 8, 0.08
 _FLOATS = 16 << 20  # of the kernels that only pass over memory: beyond the caches
 
@@ -39,6 +38,7 @@ class Work:
     floor: Floor
     run: Callable[[], object]
     samples: int = 1
+    peak: str = "fma_f32_gflops"
 
     def measure(self) -> float:
         """Seconds a run, over enough runs."""
@@ -55,22 +55,34 @@ def _shapes(name: str) -> list[dict]:
     return json.loads((SHAPES / f"{name}.json").read_text(encoding="utf-8"))
 
 
+def _attentions() -> list[tuple[int, int]]:
+    return [(shape["channels"], shape["size"]) for shape in _shapes("attention")]
+
+
 def _layers() -> list[Work]:
     """The layers of the image networks in ONNX Runtime, over all cores."""
     library, found = str(ops.library_path()), []
 
-    def add(group: str, name: str, layer, floor: Floor) -> None:
-        session = layer_peers.OnnxRuntime(layer, layer.fused(), _BATCH, library)
-        found.append(Work(group, name, floor, lambda: session.run(_BATCH), _BATCH))
+    def add(group: str, name: str, layer, floor: Floor, lower: bool = True) -> None:
+        """In float32 and, if ``lower`` and the processor multiplies it, in bfloat16 beside."""
+        kinds = [("float32", group, "fma_f32_gflops")]
+        if lower and peaks.bf16_gflops():
+            kinds.append(("bfloat16", f"{group}, bf16", "bf16_dot_gflops"))
+        for products, label, peak in kinds:
+            session = layer_peers.OnnxRuntime(layer, layer.fused(products), _BATCH, library)
+            found.append(Work(label, name, floor, lambda s=session: s.run(_BATCH), _BATCH, peak))
 
     for shape in _shapes("gi_layers"):
         sizes = shape["in"], shape["out"], shape["size"]
-        add("layers", "{} to {} at {}".format(*sizes), layer_peers.Layer(*sizes, _BATCH), floors.layer(*sizes, _BATCH))
+        # F(4x4,3x3) in bfloat16 from 256 outputs on, where the floors are alike
+        same = sizes[2] ** 2 >= 256 or sizes[2] ** 2 < 64
+        label = "{} to {} at {}".format(*sizes)
+        add("layers", label, layer_peers.Layer(*sizes, _BATCH), floors.layer(*sizes, _BATCH), same)
     for shape in _shapes("up_layers"):
         sizes = shape["in"], shape["out"], shape["size"]
-        label = f"{sizes[0]} to {sizes[1]} at {sizes[2]}, up"
-        add("up layers", label, layer_peers.UpLayer(*sizes, _BATCH), floors.up_layer(*sizes, _BATCH))
-    for channels, size in ATTENTIONS:
+        label = "{} to {} at {}, up".format(*sizes)
+        add("up layers", label, layer_peers.UpLayer(*sizes, _BATCH), floors.up_layer(*sizes, _BATCH), False)
+    for channels, size in _attentions():
         label = f"{channels} channels at {size}"
         add("attention", label, AttentionBlock(channels, size, _BATCH), floors.attention(channels, size, _BATCH))
     return found
@@ -119,7 +131,7 @@ def _networks(workspace: Workspace) -> list[Work]:
         chosen = generator.model.options(**options)
         return lambda: [None for _ in generator.batches(0, 0, count, chosen)]
 
-    whole = floors.gi_network(_shapes("gi_layers"), ATTENTIONS, _BATCH)
+    whole = floors.gi_network(_shapes("gi_layers"), _attentions(), _BATCH)
     return [
         Work("networks", "ECG, noise to microvolts", floors.ecg(), batches(ecg, many), many),
         Work("networks", "GI tract, z to grey levels", whole, batches(gi, few, truncation=TRUNCATION), few),
@@ -152,7 +164,7 @@ def measure(count: int | None) -> dict:
             for k, work in enumerate(works):
                 taken = work.measure() / work.samples
                 seconds[k].append(taken)
-                shares[k].append(work.floor.seconds(now["fma_f32_gflops"], now["copy_gbs"]) / taken)
+                shares[k].append(work.floor.seconds(now[work.peak], now["copy_gbs"]) / taken)
     finally:
         workspace.release()
     found = {
@@ -162,6 +174,7 @@ def measure(count: int | None) -> dict:
         {
             "group": work.group,
             "name": work.name,
+            "peak": work.peak,
             "products": work.floor.products,
             "bytes": work.floor.bytes,
             "seconds": spread(taken),
