@@ -24,11 +24,11 @@ def load(
     Parameters: ``model`` a name such as "cardiovascular.ecg" or a path; ``device`` "auto", "cpu", "cuda", "cuda:1",
     "tensorrt" (docs/providers.md) or "openvino"; ``backend`` "auto" or whose runtime it is to be, "onnxruntime",
     "native", "openvino" or "torch" (docs/gpu.md); ``precision`` "fp32" or, where a model passes its acceptance test,
-    "bf16" or "fp16"; ``force_precision`` takes one that fails it, with a warning; ``checkpoint`` other weights for a registered model; ``network`` "ema" (averaged, the default) or
-    "plain" of a StyleGAN2 checkpoint; ``card`` a dictionary of what a foreign checkpoint does not say: of an ECG
-    network length, scale, unit ("uV" or "mV"), sampling_rate_hz, leads; of an image network lr_mlp; of both licence,
-    citation. What is missing is taken from the published model and listed in
-    ``info["assumed"]``.
+    "bf16" or "fp16"; ``force_precision`` takes one that fails it, with a warning; ``checkpoint`` other weights for a
+    registered model; ``network`` "ema" (averaged, the default) or "plain" of a StyleGAN2 checkpoint; ``card`` a
+    dictionary of what a foreign checkpoint does not say: of an ECG network length, scale, unit ("uV" or "mV"),
+    sampling_rate_hz, leads; of an image network lr_mlp; of both licence, citation. What is missing is taken from the
+    published model and listed in ``info["assumed"]``.
 
     Raises ModelError, CheckpointError or DeviceError, each one line.
 
