@@ -42,7 +42,7 @@ def test_readme_has_what_the_results_say(tmp_path):
 def test_floors_are_those_of_the_documented_algorithms(tmp_path):
     code = f"""
 import sys; sys.path.insert(0, {str(BENCHMARKS)!r})
-import floors
+import cpu_floors as floors
 print(floors.ecg().products, floors.layer(512, 512, 8, 1).products, floors.layer(512, 512, 4, 1).products,
       floors.up_layer(512, 512, 4, 1).products, floors.attention(64, 64, 1).products, floors.Floor(5, 8).seconds(10, 4))
 """

@@ -287,7 +287,7 @@ def test_gpu_check_refuses_what_it_does_not_know(tmp_path, words, message):
     assert (done.returncode, done.stderr) == (2, f"gpu_check: {message}\n")
 
 
-def test_floors_are_what_torch_counts():
+def test_floors_are_what_torch_counts(tmp_path):
     """torch counts the products of the networks that run: the same, but for zeros among phases and NVIDIA's filters."""
     code = f"""
 import sys
@@ -312,7 +312,7 @@ inputs = {{"z": torch.randn(1, 56), "noise": torch.rand(1, 64, 64), "truncation_
 share = counted(lucid.description("whole"), inputs) / flop
 assert 1 < share < 1.05, share
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 

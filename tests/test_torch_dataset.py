@@ -193,7 +193,7 @@ def test_a_generator_is_opened_again_in_workers(generator, samples):
     """Also where it has been at work before the fork."""
     assert generator.opened_with == {
         "model": ECG, "device": "cpu", "precision": "fp32", "checkpoint": None, "card": None, "network": None,
-        "backend": "auto",
+        "backend": "auto", "force_precision": False,
     }  # fmt: skip
     of = dataset(generator)
     assert (torch.stack(list(of)).numpy() == samples[:COUNT]).all()

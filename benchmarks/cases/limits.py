@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import floors
+import cpu_floors
+import cpu_peaks
 import layer_peers
 import numpy as np
-import peaks
 import resampling_peers
 from attention_block import AttentionBlock
-from floors import Floor
+from cpu_floors import Floor
 from gi_model import TRUNCATION, Workspace
 from harness import PAUSE_S, spread
 from machine import cores
@@ -66,7 +66,7 @@ def _layers() -> list[Work]:
     def add(group: str, name: str, layer, floor: Floor, lower: bool = True) -> None:
         """In float32 and, if ``lower`` and the processor multiplies it, in bfloat16 beside."""
         kinds = [("float32", group, "fma_f32_gflops")]
-        if lower and peaks.bf16_gflops():
+        if lower and cpu_peaks.bf16_gflops():
             kinds.append(("bfloat16", f"{group}, bf16", "bf16_dot_gflops"))
         for products, label, peak in kinds:
             session = layer_peers.OnnxRuntime(layer, layer.fused(products), _BATCH, library)
@@ -77,14 +77,14 @@ def _layers() -> list[Work]:
         # F(4x4,3x3) in bfloat16 from 256 outputs on, where the floors are alike
         same = sizes[2] ** 2 >= 256 or sizes[2] ** 2 < 64
         label = "{} to {} at {}".format(*sizes)
-        add("layers", label, layer_peers.Layer(*sizes, _BATCH), floors.layer(*sizes, _BATCH), same)
+        add("layers", label, layer_peers.Layer(*sizes, _BATCH), cpu_floors.layer(*sizes, _BATCH), same)
     for shape in _shapes("up_layers"):
         sizes = shape["in"], shape["out"], shape["size"]
         label = "{} to {} at {}, up".format(*sizes)
-        add("up layers", label, layer_peers.UpLayer(*sizes, _BATCH), floors.up_layer(*sizes, _BATCH), False)
+        add("up layers", label, layer_peers.UpLayer(*sizes, _BATCH), cpu_floors.up_layer(*sizes, _BATCH), False)
     for channels, size in _attentions():
         label = f"{channels} channels at {size}"
-        add("attention", label, AttentionBlock(channels, size, _BATCH), floors.attention(channels, size, _BATCH))
+        add("attention", label, AttentionBlock(channels, size, _BATCH), cpu_floors.attention(channels, size, _BATCH))
     return found
 
 
@@ -131,9 +131,9 @@ def _networks(workspace: Workspace) -> list[Work]:
         chosen = generator.model.options(**options)
         return lambda: [None for _ in generator.batches(0, 0, count, chosen)]
 
-    whole = floors.gi_network(_shapes("gi_layers"), _attentions(), _BATCH)
+    whole = cpu_floors.gi_network(_shapes("gi_layers"), _attentions(), _BATCH)
     return [
-        Work("networks", "ECG, noise to microvolts", floors.ecg(), batches(ecg, many), many),
+        Work("networks", "ECG, noise to microvolts", cpu_floors.ecg(), batches(ecg, many), many),
         Work("networks", "GI tract, z to grey levels", whole, batches(gi, few, truncation=TRUNCATION), few),
     ]
 
@@ -160,7 +160,7 @@ def measure(count: int | None) -> dict:
             work.run()
         for _ in range(count or 7):
             time.sleep(PAUSE_S)
-            measured.append(now := peaks.measure())
+            measured.append(now := cpu_peaks.measure())
             for k, work in enumerate(works):
                 taken = work.measure() / work.samples
                 seconds[k].append(taken)

@@ -64,7 +64,7 @@ class ImageModel:
 class ImageGenerator:
     """What ``dsb_fast.load`` would return for :class:`ImageModel`."""
 
-    precision, flavour, graph_sha256, batch_size = "fp32", "portable", "cd" * 32, 4
+    precision, flavour, graph_sha256, batch_size, forced = "fp32", "portable", "cd" * 32, 4, None
 
     def __init__(self, size: int = 16, channels: int = 3, grade: str = "repeatable"):
         self.model = ImageModel(size, channels)

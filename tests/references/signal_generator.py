@@ -48,6 +48,7 @@ class SignalGenerator:
     """What ``dsb_fast.load`` would return for :class:`SignalModel`."""
 
     precision, flavour, graph_sha256, batch_size, opened_with = "fp32", "portable", "cd" * 32, 4, None
+    forced = None
 
     def __init__(self):
         self.model = SignalModel()
