@@ -75,6 +75,9 @@ class ImageGenerator:
         self.mean_style = np.linspace(-1, 1, LATENT, dtype=np.float32)
         self.calls: list[dict] = []
 
+    def share(self, count, threads):
+        return max(1, -(-count // threads))
+
     def mapping(self, z, label=None):
         w = np.asarray(z, np.float32)[:, ::-1] * np.float32(2)
         return np.repeat(w[:, None], BLOCKS, axis=1)
