@@ -276,6 +276,7 @@ def recorded(monkeypatch):
     """A CUDA device on the CPU: what is captured there is recorded, and run again with what Python had decided."""
     recorded_graph.stand_in(monkeypatch)
     monkeypatch.setattr("dsb_fast._kernels.native", None)  # its operators are nothing that torch could record
+    monkeypatch.delenv("DSB_FORCE_VARIANT", raising=False)  # which needs the extension
     monkeypatch.setattr(TorchCudaBackend, "_checked", lambda *_: torch.device("cpu"))
     monkeypatch.setattr(TorchCudaBackend, "probe", lambda: Device("cuda", True, False, "recorded"))
     recorded_graph.Graph.captured = recorded_graph.Graph.replays = 0
