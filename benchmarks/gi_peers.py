@@ -84,6 +84,14 @@ def onnx_runtime(graph: bytes, inputs: Inputs, library: str | None = None) -> li
     return [OnnxRuntime(graph, inputs, *share, batch, library) for share in shares for batch in BATCHES]
 
 
+def onnx_runtime_plain(build, inputs: Inputs) -> list[OnnxRuntime]:
+    """The same of graphs whose batch is fixed: ``build(batch)`` makes one."""
+    cores = ecg_peers.cores()
+    shares = dict.fromkeys([(1, cores), (cores, 1)])
+    graphs = {batch: build(batch) for batch in BATCHES}
+    return [OnnxRuntime(graph, inputs, *share, batch) for share in shares for batch, graph in graphs.items()]
+
+
 class OpenVino:
     """OpenVINO's throughput mode: as many asynchronous requests as it asks for.
 

@@ -29,7 +29,8 @@ class PublishedNetwork:
         )
         self._depth = len(mapping) // 2
         self._blocks = 1 + max(int(name.split(".")[1]) for name in generator if name.startswith("blocks."))
-        self._taps = torch.tensor([1.0, 2.0, 1.0], dtype=dtype, device=device)
+        taps = torch.tensor([1.0, 2.0, 1.0], dtype=dtype, device=device)
+        self._blur_taps = (torch.outer(taps, taps) / 16).expand(3, 1, 3, 3).clone()  # the exporter wants its size known
         self.latent_dim, self.image_size = len(mean_style), 2 << self._blocks
 
     def forward(self, z: torch.Tensor, noise: torch.Tensor, psi: float) -> torch.Tensor:
@@ -79,10 +80,7 @@ class PublishedNetwork:
         return y.reshape(count, -1, *size)
 
     def _blur(self, image):
-        channels = image.shape[1]
-        kernel = torch.outer(self._taps, self._taps)
-        kernel = (kernel / kernel.sum()).expand(channels, 1, 3, 3)
-        return f.conv2d(f.pad(image, (1, 1, 1, 1), mode="reflect"), kernel, groups=channels)
+        return f.conv2d(f.pad(image, (1, 1, 1, 1), mode="reflect"), self._blur_taps, groups=3)
 
     def _attention(self, name: str, x):
         attend, feed = f"{name}.0.fn", f"{name}.1.fn"

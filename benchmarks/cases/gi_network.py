@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -46,6 +47,8 @@ def _networks(generator) -> tuple:
 
 def _contenders(generator, original, inputs: gi_peers.Inputs, folder: str, missing: dict[str, str]) -> dict[str, list]:
     """Every peer with its settings to choose from; peers that are not here are named in ``missing``."""
+    import published_gi_onnx
+
     source = generator.model.source
     portable = source.build("whole", "portable").model
     file = str(Path(folder, "portable.onnx"))
@@ -60,10 +63,13 @@ def _contenders(generator, original, inputs: gi_peers.Inputs, folder: str, missi
     except dsb_fast.DsbError as error:  # nothing was compiled, or the acceptance test failed
         missing[_OWN_BF16] = str(error)
     contenders["ONNX Runtime, portable graph"] = gi_peers.onnx_runtime(portable, inputs)
+    plain = partial(published_gi_onnx.build, original)
+    contenders["ONNX Runtime, plain export"] = gi_peers.onnx_runtime_plain(plain, inputs)
     if find_spec("openvino") is None:
         missing["OpenVINO"] = "openvino is not installed; pip install '.[bench]'"
     else:
         contenders[_OPENVINO] = gi_peers.openvino(portable, inputs)
+        contenders["OpenVINO f32, plain export"] = [gi_peers.OpenVino(plain(_BLOCK), inputs, _BLOCK, "f32")]
         try:
             contenders[_OPENVINO_BF16] = gi_peers.openvino(portable, inputs, "bf16")
         except RuntimeError:  # a processor, or ONEDNN_MAX_CPU_ISA, without bfloat16
