@@ -41,13 +41,14 @@ void non_temporal(const float* x, float* y, size_t n) {
 
 
 @cache
-def _library() -> ctypes.CDLL:
+def compiled(text: str, what: str) -> ctypes.CDLL:
+    """Loops in C, compiled here. Raises Missing, begun with ``what``, without a compiler."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
-        raise Missing("copy bandwidth: no C compiler is installed")
+        raise Missing(f"{what}: no C compiler is installed")
     with tempfile.TemporaryDirectory() as folder:
-        source, library = Path(folder, "copy.c"), Path(folder, "copy.so")
-        source.write_text(_SOURCE)
+        source, library = Path(folder, "loops.c"), Path(folder, "loops.so")
+        source.write_text(text)
         subprocess.run([compiler, "-O2", "-shared", "-fPIC", source, "-o", library], check=True)
         return ctypes.CDLL(str(library))
 
@@ -67,7 +68,7 @@ def gigabytes(stores: str) -> float:
     """GB/s read and written, the median of a few copies; ``stores`` is "plain" or "non_temporal"."""
     x, y = _arrays()
     part = _FLOATS // cores() // _LINE * _LINE
-    copy = getattr(_library(), stores)
+    copy = getattr(compiled(_SOURCE, "copy bandwidth"), stores)
     barrier, times = threading.Barrier(cores()), []
 
     def work(k: int) -> None:

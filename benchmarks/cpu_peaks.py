@@ -7,17 +7,12 @@ figure is the best of a few short runs, since anything that disturbs a run only 
 from __future__ import annotations
 
 import ctypes
-import shutil
-import subprocess
-import tempfile
 import threading
 import time
 from functools import cache
-from pathlib import Path
 
 import copy_probe
 import numpy as np
-from harness import Missing
 from machine import cores, processor
 
 _RUNS = 5
@@ -29,28 +24,28 @@ _BYTES = 256 << 20  # read in a run, by each core
 _SOURCE = r"""
 #include <stddef.h>
 #include <immintrin.h>
-#define LOOP(type, set, step)                                                        \
+#define LOOP(type, set, first, step)                                                 \
   type a[16];                                                                        \
-  for (int k = 0; k < 16; ++k) a[k] = set(1e-3f * (float)k);                         \
+  _Pragma("GCC unroll 16") for (int k = 0; k < 16; ++k) a[k] = set(1e-3f * (float)k); \
   for (size_t i = 0; i < n; ++i) {                                                   \
     _Pragma("GCC unroll 16") for (int k = 0; k < 16; ++k) step;                      \
     _Pragma("GCC unroll 16") for (int k = 0; k < 16; ++k) __asm__ volatile("" : "+v"(a[k])); \
   }                                                                                  \
   float s = 0;                                                                       \
-  for (int k = 0; k < 16; ++k) s += ((const float*)&a[k])[0];                        \
+  _Pragma("GCC unroll 16") for (int k = 0; k < 16; ++k) s += first(a[k]);            \
   return s;
 
 __attribute__((target("avx512f"))) float fma_avx512(size_t n) {
   const __m512 x = _mm512_set1_ps(0.999f), y = _mm512_set1_ps(1e-6f);
-  LOOP(__m512, _mm512_set1_ps, a[k] = _mm512_fmadd_ps(a[k], x, y))
+  LOOP(__m512, _mm512_set1_ps, _mm512_cvtss_f32, a[k] = _mm512_fmadd_ps(a[k], x, y))
 }
 __attribute__((target("avx2,fma"))) float fma_avx2(size_t n) {
   const __m256 x = _mm256_set1_ps(0.999f), y = _mm256_set1_ps(1e-6f);
-  LOOP(__m256, _mm256_set1_ps, a[k] = _mm256_fmadd_ps(a[k], x, y))
+  LOOP(__m256, _mm256_set1_ps, _mm256_cvtss_f32, a[k] = _mm256_fmadd_ps(a[k], x, y))
 }
 __attribute__((target("avx512f,avx512bf16"))) float bf16_avx512(size_t n) {
   const __m512bh x = (__m512bh)_mm512_set1_epi32(0x3f803f80), y = (__m512bh)_mm512_set1_epi32(0x01010101);
-  LOOP(__m512, _mm512_set1_ps, a[k] = _mm512_dpbf16_ps(a[k], x, y))
+  LOOP(__m512, _mm512_set1_ps, _mm512_cvtss_f32, a[k] = _mm512_dpbf16_ps(a[k], x, y))
 }
 #define READ(type, load, both)                                    \
   type a = load(x), b = a, c = a, d = a;                          \
@@ -74,14 +69,7 @@ __attribute__((target("avx2"))) float read_avx2(const float* x, size_t count, si
 
 @cache
 def _library() -> ctypes.CDLL:
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        raise Missing("the machine's peaks: no C compiler is installed")
-    with tempfile.TemporaryDirectory() as folder:
-        source, library = Path(folder, "peaks.c"), Path(folder, "peaks.so")
-        source.write_text(_SOURCE)
-        subprocess.run([compiler, "-O2", "-shared", "-fPIC", source, "-o", library], check=True)
-        loaded = ctypes.CDLL(str(library))
+    loaded = copy_probe.compiled(_SOURCE, "the machine's peaks")
     for name in ("fma_avx512", "fma_avx2", "bf16_avx512", "read_avx512", "read_avx2"):
         getattr(loaded, name).restype = ctypes.c_float
     return loaded
