@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
+from references import variants
 
 from dsb_fast import _kernels
 
@@ -64,17 +61,8 @@ print(_kernels.active_variant(), digest.hexdigest(), kept, lane)
 def test_every_variant_is_the_same_over_threads_and_batch(tmp_path):
     """And runs its own instructions: vdpbf16ps takes denormal numbers for zero, what other variants do keeps them."""
     digests = {}
-    for name, available in _kernels.variants():
-        if not available:
-            print(f"not run, this CPU lacks it: {name}")
-            continue
-        environment = {**os.environ, "DSB_FORCE_VARIANT": name}
-        done = subprocess.run(
-            [sys.executable, "-c", _PROGRAM], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, (name, done.stderr)
-        ran, digest, kept, lane = done.stdout.split()
-        assert ran == name, "a variant other than the one asked for ran"
+    for name, words in variants.each(_PROGRAM, tmp_path):
+        digest, kept, lane = words
         instruction = name == "avx512_bf16"
         assert (int(kept), float(lane)) == ((0, 0.0) if instruction else (0x40, 2.0**-130)), name
         if name != "scalar" and not instruction:
