@@ -116,21 +116,11 @@ def _pair(text: str) -> tuple[str, object]:
     return name, value
 
 
-def _part(args, recipe: dict) -> dict:
-    """The recipe of the part that was asked for, if one was. Raises InputError."""
-    from .._bulk import part
-
-    if args.shard_range is not None:
-        return part.part_recipe(recipe, *part.parse_shard_range(args.shard_range))
-    if args.part is not None:
-        return part.part_recipe(recipe, *part.range_of_part(recipe, *part.parse_part(args.part, os.environ)))
-    return recipe
-
-
 def run(args) -> int:
     """Run the subcommand."""
     from .._bulk.kept import yield_in_words
     from .._bulk.manifest_file import read_manifest
+    from .._bulk.part import asked_part
     from .._bulk.places import resolve
     from .._bulk.run import generate_dataset, make_recipe, write_recipe
     from .._bulk.stats import Stats
@@ -148,7 +138,7 @@ def run(args) -> int:
         generator, args.count, args.seed, args.start, args.format, args.shard_size, format_options,
         keep=args.keep, annotate=args.annotate, **options,
     )  # fmt: skip
-    recipe = _part(args, recipe)
+    recipe = asked_part(recipe, args.shard_range, args.part, os.environ)
     if args.recipe_only:
         write_recipe(args.output, recipe, format_, args.overwrite)
         return 0
