@@ -33,6 +33,7 @@ def generate_dataset(
     format_options: dict | None = None,
     keep: str | Callable | None = None,
     keep_id: str | None = None,
+    until: int | None = None,
     annotate: str | Iterable[str] | None = None,
     shard_size: int | None = None,
     shard_range: str | None = None,
@@ -56,13 +57,13 @@ def generate_dataset(
     Parameters: ``model`` a name or path, as :func:`dsb_fast.load` takes it, or a Generator that it returned;
     ``output`` a folder or a URL (docs/stores.md); ``device`` to ``force_precision`` are load's; ``format_options``
     those of the format, such as ``{"quality": 90}``; ``keep`` a condition or, with a ``keep_id`` that names it, a
-    function, and ``annotate`` names or "all" (docs/filters.md); ``shard_range`` "A:B" and ``part`` "K/N" (docs/
-    clusters.md); ``engine`` "local" or "ray"; ``progress(done, of)`` is called after every batch; ``options`` those of
-    ``Generator.sample``.
+    function, ``until`` how many to keep, and ``annotate`` names or "all" (docs/filters.md); ``shard_range`` "A:B" and
+    ``part`` "K/N" (docs/clusters.md); ``engine`` "local" or "ray"; ``progress(done, of)`` is called after every batch;
+    ``options`` those of ``Generator.sample``.
 
     The manifest is ``dataset.json`` as a dictionary: ``shards`` with names and checksums, and of filtered datasets
     ``yield``. Raises InputError for a wrong argument, DatasetError for a folder that can't be used, GenerationError if
-    the work fails.
+    the work fails, or fewer samples than ``until`` are kept.
 
     >>> generate_dataset("cardiovascular.ecg", 100, "ecgs", seed=7, format="npy")["shards"][0]["name"]
     '000000000.npy'
@@ -71,6 +72,7 @@ def generate_dataset(
     from ._bulk.part import asked_part
     from ._bulk.places import resolve
     from ._bulk.run import generate_dataset, make_recipe, write_recipe
+    from ._bulk.until import check_until, refuse_fewer
     from ._generator import whole_number
 
     how = {"device": device, "precision": precision, "checkpoint": checkpoint, "card": card, "network": network,
@@ -85,15 +87,18 @@ def generate_dataset(
         keep=keep, keep_id=keep_id, annotate=annotate, **options,
     )  # fmt: skip
     recipe = asked_part(recipe, shard_range, part, os.environ)
+    check_until(recipe, until, output, engine, recipe_only)
     if recipe_only:
         write_recipe(output, recipe, format_, overwrite)
     else:
         generate_dataset(
             generator, output, recipe, chosen, format_,
-            batch_size=batch_size, workers=workers, overwrite=overwrite, extend=extend, progress=progress,
-            keep=keep if callable(keep) else None, engine=engine, ray_address=ray_address,
+            batch_size=batch_size, workers=workers, overwrite=overwrite, extend=extend, until=until,
+            progress=progress, keep=keep if callable(keep) else None, engine=engine, ray_address=ray_address,
         )  # fmt: skip
-    return read_manifest(output)
+    manifest = read_manifest(output)
+    refuse_fewer(output, manifest, until)
+    return manifest
 
 
 def _opened(model, how: dict) -> Generator:

@@ -35,6 +35,8 @@ class StoreDataset(StoreFolder):
     As :class:`~dsb_fast._bulk.manifest.Dataset`, without a lock: stores have none.
     """
 
+    until = None
+
     def __init__(self, url: str, recipe: dict, format_: Format, overwrite: bool = False, extend: bool = False):
         super().__init__(url, recipe, self.accept)
         self.format = format_
