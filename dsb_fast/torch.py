@@ -43,8 +43,8 @@ class SyntheticDataset(IterableDataset):
     Parameters: ``model`` a name or path, as :func:`dsb_fast.load` takes it, or a Generator that it returned;
     ``batched`` gives whole blocks ``[N, ...]``, for ``DataLoader(batch_size=None)``; ``with_index`` gives (index,
     sample), of a block int64 ``[N]`` and the block, and labels after them; ``transform`` is called with each sample, or
-    block; ``rank`` and ``world_size`` are torch.distributed's when iteration starts, or 0 and 1, unless both are given; ``device``,
-    ``precision``, ``checkpoint`` and ``network`` are load's; ``options`` those of ``Generator.sample``.
+    block; ``rank`` and ``world_size`` are torch.distributed's when iteration starts, or 0 and 1, unless both are given;
+    ``device``, ``precision``, ``checkpoint`` and ``network`` are load's; ``options`` those of ``Generator.sample``.
 
     A process opens the model when it first needs it. A loader worker makes samples on one thread, the main process on
     all. Raises InputError for a wrong number here, and what ``load`` raises at the first sample.
