@@ -8,18 +8,16 @@ whole, and anything else is made again. docs/dataset.md has the format.
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import hashlib
 import json
 import os
-import time
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from .._errors import DatasetError
 from .journal import journal_bytes, journal_records
 from .kept import stored_of
+from .lock import lock
 from .manifest_file import JOURNAL, MANIFEST, make_manifest, manifest_bytes, read_manifest, refuse_other
 from .plan import Plan, Shard
 from .read import index_files
@@ -28,8 +26,6 @@ from .shard_files import TEMPORARY, give_names, temporary_path
 from .system import System
 from .until import Target, end_of_finished
 from .writers import Format, FormatContext
-
-_LOCK_WAIT_S = 2.0  # worker processes of a run that was killed hold its lock until they notice: milliseconds
 
 
 class Dataset:
@@ -56,7 +52,7 @@ class Dataset:
         self.folder_fd = -1
         self._make_folder()
         try:
-            _lock(self.folder, self.folder_fd)
+            lock(self.folder, self.folder_fd)
             self._adopt(overwrite, extend)
         except DatasetError:  # refused: nothing in the folder is touched
             self.close()
@@ -284,7 +280,7 @@ def retire(folder: str, manifest: dict, system: System) -> None:
     """
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        _lock(folder, fd)
+        lock(folder, fd)
         for name in os.listdir(folder):
             if name.startswith(TEMPORARY):
                 remove_file(folder, name, system)
@@ -292,23 +288,6 @@ def retire(folder: str, manifest: dict, system: System) -> None:
         remove_dataset(folder, manifest, system)
     finally:
         os.close(fd)
-
-
-def _lock(folder: str, folder_fd: int) -> None:
-    """Hold the folder until ``folder_fd`` is closed. Raises DatasetError if another process does."""
-    end = time.monotonic() + _LOCK_WAIT_S
-    while True:
-        try:
-            fcntl.flock(folder_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except OSError as error:
-            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                return  # a file system without locks: the user has to take care
-            if time.monotonic() > end:
-                raise DatasetError(
-                    f"{folder}: another process is working on it; wait for it, or name another folder"
-                ) from None
-        time.sleep(0.02)
 
 
 def _publish_manifest(folder: str, manifest: dict, system: System) -> None:
