@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +72,7 @@ def test_about_half_pass():
 
 @pytest.mark.parametrize("name", FORMATS)
 @given(wanted=st.integers(1, len(TRIED)), batch_size=st.integers(1, 7), threads=st.integers(1, 3))
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_first_that_pass_and_nothing_else(tmp_path_factory, whole, name, wanted, batch_size, threads):
     folder, seen = tmp_path_factory.mktemp("until") / "d", []
     assert make(folder, MOST, wanted, format=name, annotate=["noise_uv"], batch_size=batch_size, threads=threads,
@@ -87,7 +90,7 @@ def test_killed_at_any_call_and_started_again_the_bytes_are_the_same(tmp_path, w
     log, wanted = Quick(), 5
     make(tmp_path / "log", MOST, wanted, format=name, system=log)
     expected = whole(TRIED[wanted - 1], name)
-    for k in random.Random(1).sample(range(len(log.log)), min(40, len(log.log))):
+    for k in random.Random(1).sample(range(len(log.log)), min(25, len(log.log))):
         folder = tmp_path / f"{k}"
         with pytest.raises(Killed):
             make(folder, MOST, wanted, format=name, system=Quick(k, Killed(), after=k % 2))
@@ -112,6 +115,22 @@ def test_worker_processes(generator, tmp_path):
     assert found["yield"]["kept"] == 9 and 9 < found["yield"]["tried"] < 60
     dsb_fast.generate_dataset(generator, found["yield"]["tried"], tmp_path / "whole", **keep)
     assert tree(tmp_path / "d") == tree(tmp_path / "whole")
+
+
+def test_workers_killed_and_gone_on_with_by_one_process(generator, tmp_path):
+    keep = {"seed": 3, "format": "asc", "shard_size": 4, "keep": "beats > 11"}
+    found = dsb_fast.generate_dataset(generator, 90, tmp_path / "whole", until=30, **keep)
+    script = "import sys, dsb_fast; dsb_fast.generate_dataset('cardiovascular.ecg', 90, 'd', device='cpu', until=30, "
+    script += f"workers=2, **{keep})"
+    killed = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, start_new_session=True)
+    end = time.monotonic() + 60
+    while not list((tmp_path).glob("d/*.asc")) and time.monotonic() < end:
+        time.sleep(0.005)
+    killed.kill()
+    killed.wait()
+    assert dsb_fast.generate_dataset(generator, 90, tmp_path / "d", until=30, **keep) == found
+    assert tree(tmp_path / "d") == tree(tmp_path / "whole")
+    assert len(list((tmp_path / "d").glob("*.asc"))) == 30
 
 
 def test_too_few_more_and_longer(tmp_path, whole):
