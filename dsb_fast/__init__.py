@@ -2,6 +2,7 @@
 
 from . import leads, random
 from ._api import devices, load, models
+from ._dataset import generate_dataset
 from ._embedding import get_cmake_dir, get_include, get_library
 from ._errors import (
     CheckpointError,
@@ -32,6 +33,7 @@ __all__ = [
     "VerificationError",
     "__version__",
     "devices",
+    "generate_dataset",
     "get_cmake_dir",
     "get_include",
     "get_library",

@@ -259,7 +259,7 @@ def test_two_on_one_folder(generator, tmp_path):
     worker.start()
     assert inside.wait(30)
     try:
-        with pytest.raises(dsb_fast.DatasetError, match="another process"):
+        with pytest.raises(dsb_fast.DatasetError, match="another call in this process"):
             make(generator, tmp_path / "d")
     finally:
         go_on.set()

@@ -74,13 +74,18 @@ def selected(about: dict, made: Generator, firsts: Iterable[int], keep, with_ind
     ``keep`` as :func:`entries` takes it, a function without a name for what it keeps. A batch of which nothing is kept
     is left out. Raises InputError at once.
     """
+    return _selected(selecting(about, keep), made, firsts, with_index)
+
+
+def selecting(about: dict, keep=None, annotate: str | Iterable[str] | None = None) -> Selection:
+    """As :func:`entries`, a function without a name for what it keeps. Raises InputError."""
     measurer = Measurer(about)
     if isinstance(keep, str):
         keep = Condition.parse(keep)
         measurer.check(keep.names, KEEP)
     elif keep is not None and not callable(keep):
         raise _no_condition(keep)
-    return _selected(Selection(measurer, keep), made, firsts, with_index)
+    return Selection(measurer, keep, () if annotate is None else label_names(measurer, annotate))
 
 
 def _selected(selection: Selection, made: Generator, firsts: Iterable[int], with_index: bool) -> Iterator:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..._errors import MissingDependencyError
 from ..plan import DEFAULT_SHARD_SIZE, SHARD_RANGE, Plan, Shard, runs
-from .labels import label_text
+from .labels import label_text, labels_of_text
 
 SIGNAL, IMAGE = "signal", "image"
 
@@ -113,6 +113,13 @@ class Format(ABC):
     def label_bytes(self, shard: Shard) -> Iterator[bytes]:
         """The bytes of each of :meth:`label_files`, of a shard that has ``labels``."""
         yield label_text(shard)
+
+    def decode_labels(self, files: Iterable[BinaryIO], shard: Shard) -> dict[str, np.ndarray]:
+        """The labels of a shard, float64 [count] by name, from its label files or, if it has none, its files.
+
+        {} where a format cannot tell. Raises ValueError if they are not what was written.
+        """
+        return {} if self.holds_labels else labels_of_text(next(iter(files)), shard, self.context.label_names)
 
     def shard_files(self, shard: Shard) -> list[str]:
         """The names of all that is written of a shard."""
