@@ -54,8 +54,8 @@ int filter_failures() {
     std::vector<float> taps(12);
     for (size_t t = 0; t < taps.size(); ++t) taps[t] = static_cast<float>(t) - 4.0f;
     const dsb::Filter row = {taps.data(), 1, 12}, column = {taps.data(), 12, 1};
-    const FilterPlan plan = plan_filter(in, {{row, {2, 1, 1, 1, 6, 5, 0, 0, false, 1.0f}},
-                                             {column, {1, 2, 1, 1, 0, 0, 6, 5, false, 4.0f}}});
+    const FilterPlan plan = plan_filter(
+        in, {{row, {2, 1, 1, 1, 6, 5, 0, 0, false, 1.0f}}, {column, {1, 2, 1, 1, 0, 0, 6, 5, false, 4.0f}}});
     failures += differing<float>(in, plan, Type::float32, last) + differing<Half>(in, plan, Type::float16, last);
   }
   return failures;
