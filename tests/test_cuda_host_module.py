@@ -375,3 +375,48 @@ def test_what_can_not_be_done_on_the_device_is_named(on_device):
         with pytest.raises(dsb_fast.InputError, match=message) as caught:
             call()
         assert "\n" not in str(caught.value)
+
+
+# ---- addresses
+
+
+def _shifted(array, by):
+    """The same values, ``by`` elements behind an aligned address."""
+    room = np.zeros(array.size + 64, array.dtype)
+    first = -room.ctypes.data % 64 // array.itemsize + by
+    made = room[first : first + array.size].reshape(array.shape)
+    made[...] = array
+    return made
+
+
+@pytest.mark.parametrize("kind", ["float32", "float16"])
+@pytest.mark.parametrize("by", range(8))
+def test_wide_accesses_are_at_aligned_addresses_alone(module, kind, by):
+    """The host build throws where a device would stop: arrays and results may begin at any element."""
+    x, taps = _random(0, 2, 8, 8, 8).astype(kind), np.ones((4, 4), np.float32)
+    single, out = x[:, :1].copy(), np.zeros((2, 8, 16, 16), kind)
+    step = [(taps, [1, 1], [1, 1], [2, 1, 2, 1], 1.0)]
+    calls = {
+        "upfirdn2d": lambda at, to: module.upfirdn2d(at(x), step, True, out=to(np.zeros_like(x))),
+        "upsample": lambda at, to: module.upsample_bilinear2d(at(x), out=to(out)),
+        "upsample single": lambda at, to: module.upsample_bilinear2d(at(single), out=to(out[:, :1].copy())),
+        "bias_act": lambda at, to: module.bias_act(
+            at(x), at(_random(1, 8)), 1, "relu", 0.0, 1.0, -1.0, out=to(np.zeros_like(x))
+        ),
+        "microvolt": lambda at, to: module.to_microvolt(at(x), 100.0, out=to(np.zeros(x.shape, np.int16))),
+        "uint8": lambda at, to: module.to_uint8(
+            at(x[:, :3].copy()), 100.0, 99.0, out=to(np.zeros((2, 8, 8, 3), np.uint8))
+        ),
+        "philox": lambda at, to: module.philox_normal(1, 2, 3, [8], out=to(np.zeros((3, 8), np.float32))),
+    }
+    for name, call in calls.items():
+        expected = _numpy(call(lambda v: v, lambda v: v)).copy()
+        for given, made in ((by, 0), (0, by), (by, by)):
+            got = call(lambda v, n=given: _shifted(v, n), lambda v, n=made: _shifted(v, n))
+            np.testing.assert_array_equal(_numpy(got), expected, err_msg=name)
+
+
+def test_layers_that_no_launch_holds_are_refused(module):
+    x, weight = _random(0, 1, 1, 1, 1), _random(1, 1, 1, 300, 300)
+    with pytest.raises(ValueError, match="up is 300 x 300 .* a GPU takes 255 x 255"):
+        module.modulated_conv2d(x, weight, None, None, 300, 1, [0, 0, 0, 0], None, False, True)

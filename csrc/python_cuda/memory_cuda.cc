@@ -77,7 +77,10 @@ void release(void* memory, cuda::Stream stream) {
 }
 
 void release_anywhere(void* memory, int device) {
-  on_device(device, [memory] { cudaFree(memory); });
+  on_device(device, [memory] {
+    cudaDeviceSynchronize();  // of memory from a pool cudaFree takes for granted that nobody uses it
+    cudaFree(memory);
+  });
 }
 
 void release_in_default(void* memory, int device) {
