@@ -411,12 +411,12 @@ def test_wide_accesses_are_at_aligned_addresses_alone(module, kind, by):
     }
     for name, call in calls.items():
         expected = _numpy(call(lambda v: v, lambda v: v)).copy()
-        for given, made in ((by, 0), (0, by), (by, by)):
-            got = call(lambda v, n=given: _shifted(v, n), lambda v, n=made: _shifted(v, n))
+        for read, made in ((by, 0), (0, by), (by, by)):
+            got = call(lambda v, n=read: _shifted(v, n), lambda v, n=made: _shifted(v, n))
             np.testing.assert_array_equal(_numpy(got), expected, err_msg=name)
 
 
 def test_layers_that_no_launch_holds_are_refused(module):
     x, weight = _random(0, 1, 1, 1, 1), _random(1, 1, 1, 300, 300)
-    with pytest.raises(ValueError, match="up is 300 x 300 .* a GPU takes 255 x 255"):
+    with pytest.raises(ValueError, match=r"up is 300 x 300 .* a GPU takes 255 x 255"):
         module.modulated_conv2d(x, weight, None, None, 300, 1, [0, 0, 0, 0], None, False, True)
