@@ -25,32 +25,11 @@ pytestmark = pytest.mark.variant_independent
 FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16}
 
 # Of operators that take float and float16: the inputs that they read in the host's memory, from the first named on.
-_STANDARD = dict.fromkeys(
-    [
-        "Abs",
-        "Add",
-        "Cast",
-        "Clip",
-        "Concat",
-        "Conv",
-        "Div",
-        "Erf",
-        "Gemm",
-        "LeakyRelu",
-        "MatMul",
-        "Max",
-        "Min",
-        "Mul",
-        "Reciprocal",
-        "ReduceL2",
-        "ReduceMax",
-        "ReduceSumSquare",
-        "Softmax",
-        "Sqrt",
-        "Sub",
-        "Transpose",
-    ]
-) | dict.fromkeys(["Expand", "Pad", "Reshape", "Slice", "Unsqueeze"], 1)
+_DATA = (
+    "Abs Add Cast Clip Concat Conv Div Erf Gemm LeakyRelu MatMul Max Min Mul Reciprocal ReduceL2 ReduceMax "
+    "ReduceSumSquare Softmax Sqrt Sub Transpose"
+)
+_STANDARD = dict.fromkeys(_DATA.split()) | dict.fromkeys(("Expand", "Pad", "Reshape", "Slice", "Unsqueeze"), 1)
 _STANDARD["Gather"] = None  # whose indices are on the device
 KERNELS = {("", name): host for name, host in _STANDARD.items()} | {("com.microsoft", "NhwcConv"): None}
 OURS = dict.fromkeys(("Epilogue", "ScaleChannels", "ToMicrovolt", "ToUint8", "UpsampleBilinear2d"))
