@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from importlib.machinery import EXTENSION_SUFFIXES
@@ -54,17 +55,27 @@ def _run(root: Path, folder: Path, seconds: float, options: list[str]) -> dict:
     log = []
     for step in (words, ["cmake", "--build", folder, "--parallel", str(os.cpu_count() or 1)]):
         try:
-            done = subprocess.run(
-                list(map(str, step)), capture_output=True, text=True, check=False, timeout=max(1.0, seconds)
-            )
+            status, output = _finished(list(map(str, step)), seconds)
         except (OSError, subprocess.TimeoutExpired) as error:
             late = isinstance(error, subprocess.TimeoutExpired)
             return {"built": [], "reason": "the time was out; --minutes gives more" if late else f"cmake: {error}"}
-        log.append(done.stdout + done.stderr)
-        if done.returncode:
+        log.append(output)
+        if status:
             return {"built": [], "reason": f"{step[0]} {step[1]} failed{_why(log[-1])}", "log": log[-1][-_KEPT:]}
     after = sorted(path.name for path in package.glob("*.so"))
     return {"built": after, "new": sorted(set(after) - before), "warnings": log[-1].count("warning")}
+
+
+def _finished(words: list[str], seconds: float) -> tuple[int, str]:
+    """Exit status and output; compilers that outlast ``seconds`` end with what started them. Raises TimeoutExpired."""
+    child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+    try:
+        output, _ = child.communicate(timeout=max(1.0, seconds))
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+        raise
+    return child.returncode, output
 
 
 def _why(log: str) -> str:
