@@ -377,6 +377,45 @@ def test_what_can_not_be_done_on_the_device_is_named(on_device):
         assert "\n" not in str(caught.value)
 
 
+# ---- packed weights
+
+
+@pytest.mark.parametrize("up, down, taps", [(1, 1, None), (2, 1, [1, 3, 3, 1]), (1, 2, [1, 2, 1])])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_weight_that_is_packed_once_gives_the_same_bits(on_device, up, down, taps, dtype):
+    x, styles = torch.from_numpy(_random(0, 2, 5, 9, 8)).to(dtype), _random(2, 2, 5)
+    weight = torch.from_numpy(_random(1, 7, 5, 3, 3))
+    f = None if taps is None else ops.setup_filter(taps)
+    kept, how = ops.PackedWeight(weight), {"up": up, "down": down, "padding": 1, "resample_filter": f}
+    for demodulate in (True, False):
+        expected = ops.modulated_conv2d(x, weight, styles, demodulate=demodulate, **how)
+        for _ in range(2):
+            assert torch.equal(ops.modulated_conv2d(x, kept, styles, demodulate=demodulate, **how), expected)
+    before = ops.modulated_conv2d(x[:1], kept, styles[:1], **how)
+    weight[...] = 0  # what was packed is packed
+    assert torch.equal(ops.modulated_conv2d(x[:1], kept, styles[:1], **how), before)
+    changed = ops.modulated_conv2d(x[:1], kept, styles[:1], **(how | {"padding": 2}))
+    assert not changed.count_nonzero()  # another use is packed when it is first met
+
+
+def test_a_packed_weight_is_for_its_own_use(module):
+    x, weight = _random(0, 1, 2, 4, 4), _random(1, 3, 2, 3, 3)
+    kept = module.PackedWeight(weight, x, 1, 1, [1, 1, 1, 1], None, True, True)
+    assert kept.shape == [3, 2, 3, 3]
+    styles = _random(2, 1, 2)
+    for image, padding in ((x.astype(np.float16), 1), (x, 2)):
+        with pytest.raises(ValueError, match="weight was packed for another device, type of x, resampling or padding"):
+            module.modulated_conv2d(image, kept, styles, None, 1, 1, [padding] * 4, None, True, True)
+    with pytest.raises(dsb_fast.InputError, match=r"^PackedWeight: weight is \[3\], needs \[out, in, h, w\]"):
+        ops.PackedWeight(np.ones(3))
+
+
+def test_a_packed_weight_elsewhere_is_the_weight():
+    x, weight, styles = _random(0, 1, 2, 4, 4), _random(1, 3, 2, 3, 3), _random(2, 1, 2)
+    made = ops.modulated_conv2d(x, ops.PackedWeight(weight), styles, padding=1)
+    np.testing.assert_array_equal(made, ops.modulated_conv2d(x, weight, styles, padding=1))
+
+
 # ---- addresses
 
 

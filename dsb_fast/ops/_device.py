@@ -123,18 +123,22 @@ def call(op: str, x, shape, *args, dtype: str | None = None, **options):
     kernel found what is not a number. Raises InputError for what does not fit, GenerationError if CUDA fails.
     """
     out = _empty(x, shape, dtype)
-    options |= {"out": out, "stream": _stream(x)}
-    options = {name: _ordered(value) for name, value in options.items()}
+    y = made(op, op, x, x, *args, **options, out=out)
+    if y is None:
+        return None
+    return _as_kind(y, x) if out is None else out
+
+
+def made(op: str, name: str, x, *args, **options):
+    """What ``name`` of the module makes on the stream that ``x``'s library is working on. Raises as :func:`call`."""
+    options = {key: _ordered(value) for key, value in options.items()} | {"stream": _stream(x)}
     try:
         with _current(x):
-            y = getattr(module(), op)(*map(_ordered, (x, *args)), **options)
+            return getattr(module(), name)(*map(_ordered, args), **options)
     except ValueError as error:
         raise InputError(f"{op}: {error}") from None
     except RuntimeError as error:
         raise GenerationError(f"{op}: {error}") from None
-    if y is None:
-        return None
-    return _as_kind(y, x) if out is None else out
 
 
 def operand(op: str, name: str, value, x, same_type: bool = False):
