@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 from dataclasses import dataclass
 
 import numpy as np
 
+from . import _json_text, _npy_file
 from ._errors import InputError
+from ._files import open_file
 from ._wfdb_file import read_record
 from .leads import LEADS_8, LEADS_12
 
@@ -29,9 +30,9 @@ class Recording:
 
 def _manifest_beside(path: str) -> dict:
     try:
-        with open(os.path.join(os.path.dirname(path) or ".", "dataset.json"), "rb") as file:
-            manifest = json.load(file)
-    except (OSError, ValueError, RecursionError):
+        with open_file(os.path.join(os.path.dirname(path) or ".", "dataset.json")) as file:
+            manifest = _json_text.parse(file.read())
+    except (OSError, ValueError):
         return {}
     return manifest if isinstance(manifest, dict) else {}
 
@@ -103,7 +104,7 @@ def _read_csv(data: bytes):
 
 
 def _read_npy(data: bytes):
-    values = np.load(io.BytesIO(data), allow_pickle=False)
+    values = _npy_file.parse(data)
     if values.ndim == 2:
         values = values[None]
     if values.ndim != 3 or not values.size:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .. import _kernels, leads, random
+from .. import _json_text, _kernels, leads, random
 from .._errors import GenerationError, InputError
 from . import registry
 from .card import NEAR, Near
@@ -122,7 +121,7 @@ def card_values(parts: list[str] | None) -> dict:
             continue
         try:
             values[key] = (
-                text if key in ("unit", "leads", "title", "licence", "citation", "source") else json.loads(text)
+                text if key in ("unit", "leads", "title", "licence", "citation", "source") else _json_text.parse(text)
             )
         except ValueError:
             raise InputError(f"--card: {part!r}: {text!r} is not a number") from None
@@ -132,10 +131,10 @@ def card_values(parts: list[str] | None) -> dict:
 def read_card(path: str) -> dict:
     try:
         with open(path, "rb") as file:
-            values = json.loads(file.read(1 << 20))
+            values = _json_text.parse(file.read(1 << 20))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}; --card takes a JSON file or KEY=VALUE") from None
-    except (ValueError, RecursionError):
+    except ValueError:
         raise InputError(f"{path}: not JSON; a model card is one object with {', '.join(_CARD_KEYS)}") from None
     if not isinstance(values, dict):
         raise InputError(f"{path}: not a JSON object; a model card has {', '.join(_CARD_KEYS)}")
