@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -55,6 +54,7 @@ _FOREIGN = replace(
     citation="unknown",
     source="unknown",
 )
+_LARGEST = 1e30  # of what a card says in numbers
 
 
 def _check(card: EcgCard, channels: int | None) -> EcgCard:
@@ -65,11 +65,11 @@ def _check(card: EcgCard, channels: int | None) -> EcgCard:
         raise wrong(f"length is {card.length!r}; Pulse2Pulse needs a positive multiple of 2500")
     if card.length > 2_500_000:
         raise wrong(f"length is {card.length}; at most 2500000 points a lead")
-    if card.unit not in _MICROVOLT_PER_UNIT:
+    if not isinstance(card.unit, str) or card.unit not in _MICROVOLT_PER_UNIT:
         raise wrong(f"unit is {card.unit!r}; it must be uV or mV")
     for name in ("scale", "sampling_rate_hz"):
         value = getattr(card, name)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < _LARGEST:
             raise wrong(f"{name} is {value!r}; it must be a number above 0")
     if card.microvolt_scale > 32767:
         raise wrong(f"scale is {card.scale} {card.unit}, more than the 32767 microvolts that int16 holds")
