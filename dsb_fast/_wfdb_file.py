@@ -60,7 +60,7 @@ def read_record(header: bytes, folder: str) -> tuple[tuple[str, ...] | None, np.
     units = _units(folder, signals[0], count, int(record["length"] or 0))
     for signal, values in zip(signals, units, strict=True):
         if signal.checksum and (int(values.sum(dtype=np.int64)) - signal.checksum) % 65536:
-            raise ValueError(f"{signal.file} is damaged: it does not have the checksum of signal {signal.name!r}")
+            raise ValueError(f"{signal.file} is damaged: it does not have the checksum of signal {signal.name[:40]!r}")
     if (units == _INVALID).any():
         raise ValueError("has missing values")
     values = np.stack(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -147,6 +148,51 @@ def test_half_a_letter_is_no_text():
 def test_a_manifest_with_such_values_is_refused(key, value):
     with pytest.raises(DatasetError, match="not JSON"):
         parse_manifest("dataset.json", f'{{"{key}": {value}}}'.encode())
+
+
+@pytest.fixture(scope="module")
+def asc(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("asc") / "d"
+    assert main(["generate", "cardiovascular.ecg", "-n", "1", "-o", str(folder), "--quiet"]) == 0
+    return folder
+
+
+def _forged(folder, data: bytes | None = None, **entries) -> None:
+    """Another file of sample 0 with the checksum that fits, and other entries of the manifest."""
+    manifest = json.loads((folder / "dataset.json").read_bytes())
+    if data is not None:
+        (folder / "0.asc").write_bytes(data)
+        manifest["shards"][0].update(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+    (folder / "dataset.json").write_text(json.dumps({**manifest, **entries}))
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [(lambda raw: b"99999" + raw.partition(b" ")[1] + raw.partition(b" ")[2], "int16"),
+     (lambda raw: b"9" * 400 + b" " + raw.partition(b" ")[2], "int16"),
+     (lambda raw: raw + b" " * 400_000, "longer"), (lambda raw: raw[: raw.rindex(b" ")], "39999 numbers")],
+)  # fmt: skip
+def test_numbers_that_no_writer_wrote_are_named(asc, tmp_path, capsys, change, word):
+    folder = shutil.copytree(asc, tmp_path / "d")
+    _forged(folder, change((folder / "0.asc").read_bytes()))
+    assert main(["verify", str(folder)]) == 1
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == 1 and word in said
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [{"sample_dtype": "V8"}, {"sample_dtype": "O"}, {"sample_shape": [8, 1 << 40]}, {"sample_shape": [65536] * 3},
+     {"sample_shape": [0, 5000]}, {"sampling_rate_hz": 0}, {"sampling_rate_hz": -1.0}, {"sampling_rate_hz": "nan"},
+     {"format": "csv", "format_options": {"time_column": True}, "sampling_rate_hz": None},
+     {"format": "csv", "format_options": {"time_column": True}, "sampling_rate_hz": 1e-300}],
+    ids=str,
+)  # fmt: skip
+def test_manifests_of_samples_that_can_not_be_are_refused(asc, tmp_path, capsys, entries):
+    folder = shutil.copytree(asc, tmp_path / "d")
+    _forged(folder, **entries)
+    assert main(["verify", str(folder)]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 def _tree(folder) -> dict:
