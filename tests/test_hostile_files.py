@@ -10,11 +10,12 @@ import random
 import shutil
 import warnings
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
 
-from dsb_fast import _json_text, _npy_file
+from dsb_fast import _images, _json_text, _npy_file
 from dsb_fast._bulk.manifest_file import parse_manifest
 from dsb_fast._cli import main
 from dsb_fast._errors import DatasetError, InputError
@@ -237,3 +238,18 @@ def test_a_zip_called_npy_is_named(tmp_path, capsys):
         archive.writestr("x.npy", _npy(_ECG))
     assert main(["convert", str(tmp_path / "x.npy"), "-o", str(tmp_path / "o")]) == 2
     assert "is no .npy file" in capsys.readouterr().err
+
+
+def test_images_that_lie_about_their_size_are_refused_in_words():
+    raw = _images.encode(np.zeros((8, 8, 3), np.uint8), "png", None)
+    ihdr = b"IHDR" + (12_000).to_bytes(4, "big") * 2 + raw[24:29]
+    large = raw[:12] + ihdr + zlib.crc32(ihdr).to_bytes(4, "big") + raw[33:]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for data, said in (
+            (large, "is 12000 x 12000 pixels"),
+            (b"GIF89a" + raw, "is no png image"),
+            (b"", "is no png"),
+        ):
+            with pytest.raises(ValueError, match=said):
+                _images.decode(data, "png", (8, 8, 3))
