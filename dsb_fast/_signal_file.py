@@ -15,6 +15,7 @@ from ._wfdb_file import read_record
 from .leads import LEADS_8, LEADS_12
 
 _MAX_BYTES = 1 << 32
+_MOST_HZ = 1e6
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ def _manifest_beside(path: str) -> dict:
 
 def read(path: str, sampling_rate_hz: float | None = None) -> Recording:
     """The ECGs of a file. Raises InputError that names the file and what is wrong."""
+    _check_rate("--sampling-rate", sampling_rate_hz)
     suffix = os.path.splitext(path)[1].lower()
     if suffix not in (".asc", ".csv", ".npy", ".hea"):
         raise InputError(f"{path}: not a format that is read here; there are .asc, .csv, .npy and .hea")
@@ -65,8 +67,14 @@ def read(path: str, sampling_rate_hz: float | None = None) -> Recording:
         if names is None:
             raise InputError(f"{path}: has {samples.shape[1]} leads; 8 (I, II, V1..V6) or the standard 12 are read")
     rate = sampling_rate_hz or own_rate or about.get("sampling_rate_hz")
-    rate = float(rate) if isinstance(rate, (int, float)) and rate > 0 else 500.0
+    rate = float(rate) if isinstance(rate, (int, float)) and rate else 500.0
+    _check_rate(f"{path}: sampling rate", rate)
     return Recording(samples, names, rate, about, timed)
+
+
+def _check_rate(what: str, rate: float | None) -> None:
+    if rate is not None and not 1 / _MOST_HZ <= rate <= _MOST_HZ:
+        raise InputError(f"{what}: {rate} Hz; it must be from {1 / _MOST_HZ:g} to {_MOST_HZ:g}")
 
 
 def _whole(values: np.ndarray) -> np.ndarray:

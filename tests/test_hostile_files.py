@@ -253,3 +253,16 @@ def test_images_that_lie_about_their_size_are_refused_in_words():
         ):
             with pytest.raises(ValueError, match=said):
                 _images.decode(data, "png", (8, 8, 3))
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "nan", "inf", "1e-300", "1e300"])
+def test_a_sampling_rate_that_is_none_is_refused(rate, tmp_path, capsys):
+    (tmp_path / "x.csv").write_text("I,II\n1,2\n")
+    for command in (["convert", "-o", str(tmp_path / "o")], ["plot", "-o", str(tmp_path / "x.png")]):
+        assert main([*command, str(tmp_path / "x.csv"), f"--sampling-rate={rate}"]) == 2
+        assert capsys.readouterr().err.startswith("dsb-fast: --sampling-rate: ")
+    if rate != "0":  # which is none
+        (tmp_path / "x.hea").write_text(f"x 1 {rate} 1\nx.dat 16 200(0)/mV 16 0 0 0 0 I\n")
+        (tmp_path / "x.dat").write_bytes(bytes(2))
+        with pytest.raises(InputError, match=r"x\.hea"):
+            read(str(tmp_path / "x.hea"))
