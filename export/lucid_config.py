@@ -6,7 +6,6 @@ Nothing is built from such words: the tensors tell the architecture, and whoever
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -35,7 +34,7 @@ def _is_size(value: Any) -> bool:
 
 
 def _is_rate(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value) and 1e-6 <= value <= 1e3
+    return type(value) in (int, float) and 1e-6 <= value <= 1e3
 
 
 def _is_layers(value: Any) -> bool:
