@@ -42,14 +42,6 @@ class UnseenMemory {
 // What ONNX Runtime says.
 std::string first_line(const std::string& text) { return shortened(text, 200); }
 
-// ONNX Runtime has no code of its own for memory that it did not get.
-dsb_status status_of(const Ort::Exception& error, dsb_status otherwise) {
-  const std::string text = error.what();
-  for (const char* said : {"bad_alloc", "out of memory", "Failed to allocate memory"})
-    if (text.find(said) != std::string::npos) return DSB_ERROR_MEMORY;
-  return otherwise;
-}
-
 std::string name_of(const Device& device) {
   return device.is_cpu() ? "cpu" : device.provider + ":" + std::to_string(device.number);
 }
@@ -95,6 +87,13 @@ std::vector<Port> ports(size_t count, const std::function<std::string(size_t)>& 
 }
 
 }  // namespace
+
+dsb_status status_of(const Ort::Exception& error, dsb_status otherwise) {
+  const std::string text = error.what();
+  for (const char* said : {"bad_alloc", "out of memory", "Failed to allocate memory"})
+    if (text.find(said) != std::string::npos) return DSB_ERROR_MEMORY;
+  return otherwise;
+}
 
 Device Device::named(const std::string& text) {
   if (text.empty() || text == "cpu") return {"cpu", 0};
