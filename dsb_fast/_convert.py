@@ -44,8 +44,17 @@ def plan_outputs(files: list[str], folder: str, format: str | None, overwrite: b
                 raise InputError(f"{path}: its result would replace itself; name another folder")
             if not overwrite:
                 raise InputError(f"{name}: is there already; name another folder, or use --overwrite")
+        _check_folder(os.path.splitext(target)[0], suffix.lower() == ".npy" and not target.endswith(".npy"), overwrite)
         targets[target] = path
     return [(path, target) for target, path in targets.items()]
+
+
+def _check_folder(path: str, may_be_made: bool, overwrite: bool) -> None:
+    """The folder of a file with several ECGs: only the file tells whether it is needed."""
+    if may_be_made and os.path.islink(path):
+        raise InputError(f"{path}: is a link; results are written into no folder behind one")
+    if may_be_made and os.path.exists(path) and not overwrite:
+        raise InputError(f"{path}: is there already; name another folder, or use --overwrite")
 
 
 def _with_leads(recording: _signal_file.Recording, path: str, leads: int) -> tuple[np.ndarray, tuple[str, ...]]:

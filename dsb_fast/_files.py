@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import stat
 import threading
+from typing import BinaryIO
 
 from ._errors import CheckpointError
+
+
+class NoFileError(IsADirectoryError):
+    """A pipe or a device where a file should be, which is as little a file as a folder."""
+
+
+def _regular(path: str, flags: int) -> int:
+    number = os.open(path, flags | os.O_NONBLOCK)  # a pipe is refused, not waited for
+    if stat.S_ISREG(os.fstat(number).st_mode) or stat.S_ISDIR(os.fstat(number).st_mode):  # open() refuses a folder
+        return number
+    os.close(number)
+    raise NoFileError(errno.EISDIR, "not a regular file", path)
+
+
+def open_file(path: str | os.PathLike) -> BinaryIO:
+    """A file for reading, which a device that never ends or a pipe is not. Raises OSError."""
+    return open(path, "rb", opener=_regular)
 
 
 @contextlib.contextmanager

@@ -224,6 +224,7 @@ def test_card_beside_the_checkpoint_is_read(tmp_path):
     "card",
     [
         {"length": 5001}, {"length": 0}, {"length": True}, {"length": 10**12}, {"unit": "V"}, {"scale": float("nan")},
+        {"unit": ["uV"]}, {"scale": 10**400}, {"sampling_rate_hz": float("inf")},
         {"scale": -1}, {"scale": 40.0, "unit": "mV"}, {"sampling_rate_hz": 0}, {"leads": ["I"]}, {"leads": ["I"] * 8},
         {"leads": 5}, {"leads": ["a,b", *"BCDEFGH"]}, {"colour": "red"}, {"licence": 3}, {"leads": [[]] * 8},
     ],

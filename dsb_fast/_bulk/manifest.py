@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from .._errors import DatasetError
+from .._files import NoFileError, open_file
 from .journal import journal_bytes, journal_records
 from .kept import stored_of
 from .lock import lock
@@ -145,9 +146,9 @@ class Dataset:
     def _journalled(self, recipe: dict) -> Iterator[dict]:
         """The records of the journal of ``recipe``; a torn last line ends it."""
         try:
-            with open(os.path.join(self.folder, JOURNAL), "rb") as file:
+            with open_file(os.path.join(self.folder, JOURNAL)) as file:
                 return journal_records(file.read(), recipe)
-        except FileNotFoundError:
+        except (FileNotFoundError, NoFileError):
             return iter(())
 
     def _keep_whole(self, records) -> None:
@@ -310,7 +311,7 @@ def digest_of_files(folder: str, names: list[str]) -> tuple[str, int] | None:
     digest, size = hashlib.sha256(), 0
     for name in names:
         try:
-            with open(os.path.join(folder, name), "rb") as file:
+            with open_file(os.path.join(folder, name)) as file:
                 while block := file.read(1 << 20):
                     digest.update(block)
                     size += len(block)
@@ -323,7 +324,7 @@ def index_is_whole(folder: str, format_: Format, recipe: dict, records: list[dic
     """Whether the files of a format for the whole dataset are what the plan calls for."""
     for name, pieces in index_files(format_, recipe, records):
         try:
-            with open(os.path.join(folder, name), "rb") as file:
+            with open_file(os.path.join(folder, name)) as file:
                 if any(file.read(len(piece)) != piece for piece in pieces) or file.read(1):
                     return False
         except (FileNotFoundError, IsADirectoryError):

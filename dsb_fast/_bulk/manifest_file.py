@@ -6,7 +6,9 @@ import hashlib
 import json
 import os
 
+from .. import _json_text
 from .._errors import DatasetError
+from .._files import open_file
 from .._synthetic import SYNTHETIC
 from .._version import __version__
 from .kept import YIELD, is_filter, is_whole_record, yield_of
@@ -99,7 +101,7 @@ def read_manifest_file(path: str) -> dict:
             file_here = os.path.join(here, name)
             if os.path.getsize(file_here) > MAX_MANIFEST:
                 raise DatasetError(f"{path}: too large to be a manifest")
-            with open(file_here, "rb") as file:
+            with open_file(file_here) as file:
                 data = file.read()
     except (FileNotFoundError, NotADirectoryError):
         raise
@@ -111,8 +113,8 @@ def read_manifest_file(path: str) -> dict:
 def parse_manifest(path: str, data: bytes) -> dict:
     """The manifest that ``data``, the bytes of ``path``, is. Raises DatasetError."""
     try:
-        manifest = json.loads(data)
-    except (ValueError, RecursionError):
+        manifest = _json_text.parse(data)
+    except ValueError:
         raise DatasetError(f"{path}: damaged, not JSON; move it away or use --overwrite") from None
     check_manifest(path, manifest)
     return manifest

@@ -23,6 +23,7 @@ COMMANDS = {
     "devices": "what this machine can run on",
     "bench": "measure this machine, and say what it means",
 }
+_LONGEST_LINE = 2000  # of an error, which may quote what a file or a caller said
 
 
 class _Parser(argparse.ArgumentParser):
@@ -91,4 +92,5 @@ def _one_line(error: BaseException) -> str:
         text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     else:
         text = str(error)
-    return " ".join(text.split())
+    text = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+    return text if len(text) <= _LONGEST_LINE else f"{text[: _LONGEST_LINE - 200]} ... {text[-200:]}"

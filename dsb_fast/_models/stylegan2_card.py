@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields
 
 from .._errors import InputError
@@ -62,7 +61,7 @@ def check_card(values: dict) -> StyleGan2Card:
         raise wrong(f"{card.blocks} blocks make no image of {card.image_size} pixels and {card.channels} channels")
     for name in ("lr_mlp", "truncation"):
         value = getattr(card, name)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e30:
             raise wrong(f"{name} is {_short(value)}; it must be a number")
     if card.network not in NETWORKS or not isinstance(card.no_const, bool):
         raise wrong(f"network must be {' or '.join(NETWORKS)}, no_const true or false")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from itertools import islice
+from math import inf, prod
 from typing import BinaryIO, ClassVar
 
 import numpy as np
@@ -16,6 +17,7 @@ from ..plan import DEFAULT_SHARD_SIZE, SHARD_RANGE, Plan, Shard, runs
 from .labels import label_text, labels_of_text
 
 SIGNAL, IMAGE = "signal", "image"
+_LONGEST, _LARGEST = 2_500_000, 1 << 32  # one size of a sample, and all values of it: more than any model makes
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,16 @@ class FormatContext:
 
     @classmethod
     def of(cls, recipe: dict) -> FormatContext:
-        """From a recipe or a manifest. Raises TypeError or ValueError where one has entries of another type."""
-        rate = recipe.get("sampling_rate_hz")
+        """From a recipe or a manifest. Raises TypeError or ValueError where one has entries of another type or size."""
+        rate, shape = recipe.get("sampling_rate_hz"), tuple(map(int, recipe["sample_shape"]))
+        dtype = np.dtype(recipe.get("sample_dtype", "int16"))
+        if dtype.kind not in "iuf" or not all(0 < size <= _LONGEST for size in shape) or prod(shape) > _LARGEST:
+            raise ValueError(f"samples of {dtype} {shape}")
+        if rate is not None and not 0 < float(rate) < inf:
+            raise ValueError(f"a sampling rate of {rate} Hz")
         return cls(
-            tuple(map(int, recipe["sample_shape"])),
-            np.dtype(recipe.get("sample_dtype", "int16")).name,
+            shape,
+            dtype.name,
             tuple(map(str, recipe.get("lead_names", ()))),
             None if rate is None else float(rate),
             dict(recipe.get("format_options") or {}),
