@@ -68,15 +68,18 @@ class Generator:
         """Samples a call that are worth making where ``count`` are shared out to ``threads``."""
         return self.batch_size if self.backend.fixed_batch else max(1, -(-count // threads))
 
-    def make(self, seed: int, start: int, count: int, options) -> np.ndarray:
-        """``count`` samples in one call of the network, on the calling thread. ``options`` from ``model.options``."""
-        return self.model.samples(self.backend_of, seed, start, count, options)
+    def make(self, seed: int, start: int, count: int, options, threads: int = 1) -> np.ndarray:
+        """``count`` samples in one call of the network, on one thread, or on ``threads`` where the backend can divide a
+        call. ``options`` from ``model.options``."""
+        return self.model.samples(self.backend_of, seed, start, count, options, threads)
 
     def batches(
         self, seed: int, start: int, count: int, options, batch_size: int | None = None, threads: int | None = None
     ):
         """Samples in order, as batches made in parallel: an iterator of arrays, a bounded number of them in memory."""
         threads = threads or self.backend.parallel
+        if self.backend.divides and 0 < count <= (batch_size or self.batch_size * threads):
+            return iter([self.make(seed, start, count, options, threads)])
         size = min(batch_size or self.batch_size, self.share(count, threads))
         jobs = ((first, min(size, start + count - first)) for first in range(start, start + count, size))
         threads = min(threads, -(-count // size) or 1)

@@ -65,7 +65,8 @@ constexpr int64_t kChannelBlock = 16;
 
 // Sums of products, out[row][tile] = sum over k of weight[k][row] * v[tile][k], one accumulator an output, k ascending:
 // over the runs in their order, over `count` elements of each, over `taps`. Weights lie in blocks of kChannelBlock
-// rows, `weight_step` apart from element to element and `weight_tap` from tap to tap.
+// rows, `weight_step` apart from element to element and `weight_tap` from tap to tap. In layout channels that may be
+// `series` such products, of other values, weights or both.
 struct Run {
   int64_t offset, count, step;
 };
@@ -75,6 +76,7 @@ struct Product {
   int64_t taps, tap_step, weight_step, weight_tap;
   int64_t tiles, tile_step;
   int64_t rows, out_row, out_tile;
+  int64_t series = 1, v_series = 0, weight_series = 0, out_series = 0;
 };
 
 // Toom-Cook convolutions of one dimension: a tile of outputs from sums of products at evaluation points.

@@ -207,7 +207,9 @@ class EcgModel:
         """Shape of one sample, int16."""
         return (options.leads, self.card.length)
 
-    def samples(self, backend_of, seed: int, start: int, count: int, options: EcgOptions) -> np.ndarray:
+    def samples(
+        self, backend_of, seed: int, start: int, count: int, options: EcgOptions, threads: int = 1
+    ) -> np.ndarray:
         """int16 [count, leads, length]: one call of the backend."""
         backend = backend_of(self.key)
         if backend.draws:
@@ -216,7 +218,8 @@ class EcgModel:
             return self._leads(made, options)
         if backend.takes == "graph":
             return self.outputs(backend.run(self.inputs(seed, start, count, options)), options)
-        signal_uv = backend.microvolts(seed, start, count, self.card.length, self.card.microvolt_scale)
+        scale = self.card.microvolt_scale
+        signal_uv = backend.microvolts(seed, start, count, self.card.length, scale, threads)
         return self._leads(signal_uv, options)
 
     def inputs(self, seed: int, start: int, count: int, options: EcgOptions) -> dict[str, np.ndarray]:

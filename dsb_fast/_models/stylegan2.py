@@ -60,7 +60,9 @@ class StyleGan2Model(ImageModel):
             raise InputError(f"noise: {noise!r}; a stylegan2-pytorch network has no stored maps and needs random ones")
         return StyleGan2Options(self.network_of(given), self.truncation_of(given), mixing)
 
-    def samples(self, backend_of, seed: int, start: int, count: int, options: StyleGan2Options) -> np.ndarray:
+    def samples(
+        self, backend_of, seed: int, start: int, count: int, options: StyleGan2Options, threads: int = 1
+    ) -> np.ndarray:
         """uint8 [count, height, width, channels]."""
         if backend_of(self.key).draws and not options.mixing:
             return self._made_on_device(backend_of, seed, start, count, options)
