@@ -131,23 +131,23 @@ def test_damage_is_found(raw, tmp_path, damage):
             list(format_.decode([file], shard))
 
 
-def test_the_command_knows_it(raw, command, generator, one_line, tmp_path):
+def test_the_command_knows_it(raw, process, generator, one_line, tmp_path):
     env = {"PYTHONPATH": os.pathsep.join([str(raw), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)}
     arguments = ("generate", "cardiovascular.ecg", "-n", 4, "-o", "d", "--seed", SEED, "--shard-size", 2, "--quiet",
                  "--device", "cpu", "--format", NAME)  # fmt: skip
-    command(*arguments, "--workers", 2, env=env, check=0)
+    process(*arguments, "--workers", 2, env=env, check=0)
     stored = b"".join((tmp_path / f"d/{k:09d}.raw").read_bytes() for k in (0, 2))
     assert stored == generator.sample(4, seed=SEED).tobytes()
-    command("verify", "d", "--sample", 2, env=env, check=0)
-    command(*arguments, "--overwrite", "--format-option", "byte_order=big", env=env, check=0)
+    process("verify", "d", "--sample", 2, env=env, check=0)
+    process(*arguments, "--overwrite", "--format-option", "byte_order=big", env=env, check=0)
     stored = b"".join((tmp_path / f"d/{k:09d}.raw").read_bytes() for k in (0, 2))
     assert stored == generator.sample(4, seed=SEED).astype(">i2").tobytes()
-    command("verify", "d", env=env, check=0)
+    process("verify", "d", env=env, check=0)
     for given, words in (("byte_order", "NAME=VALUE"), ("colour=none", "no option is called colour")):
-        assert words in one_line(command(*arguments, "--format-option", given, env=env), 2)
+        assert words in one_line(process(*arguments, "--format-option", given, env=env), 2)
     without = {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}
-    assert "'raw' is not known" in one_line(command(*arguments, env=without), 2)
-    assert "'raw' is not known" in one_line(command("verify", "d", env=without), 2)
+    assert "'raw' is not known" in one_line(process(*arguments, env=without), 2)
+    assert "'raw' is not known" in one_line(process("verify", "d", env=without), 2)
 
 
 BROKEN = f"""
