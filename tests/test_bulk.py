@@ -155,8 +155,7 @@ def test_publishing_order(generator, tmp_path, format):
     assert log == expected
 
 
-@pytest.mark.parametrize("format", FORMATS)
-@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize(("format", "after"), [*((name, False) for name in FORMATS), ("npy", True)])
 def test_killed_at_every_call_and_started_again(generator, tmp_path, undisturbed, format, after):
     system = RecordedSystem()
     make(generator, tmp_path / "count", format=format, system=system)
