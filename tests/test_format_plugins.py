@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from references.image_generator import ImageGenerator
-from references.recorded_system import Killed, RecordedSystem
+from references.recorded_system import Killed, Quick
 from references.trees import tree
 
 import dsb_fast
@@ -103,13 +103,13 @@ def test_its_options_are_its_own(raw, generator, tmp_path):
 
 
 def test_its_datasets_are_resumed_and_extended(raw, tmp_path):
-    made, system = ImageGenerator(8), RecordedSystem()
+    made, system = ImageGenerator(8), Quick()
     make(made, tmp_path / "whole", how={"system": system})
     for stop_at in range(0, len(system.log), 3):
         folder = tmp_path / f"d{stop_at}"
         with pytest.raises(Killed):
-            make(made, folder, how={"system": RecordedSystem(stop_at, Killed())})
-        make(made, folder)
+            make(made, folder, how={"system": Quick(stop_at, Killed())})
+        make(made, folder, how={"system": Quick()})
         assert tree(folder) == tree(tmp_path / "whole"), f"stopped at call {stop_at}"
     make(made, tmp_path / "longer", 5, how={"batch_size": 2})
     make(made, tmp_path / "longer", 7, how={"extend": True})
