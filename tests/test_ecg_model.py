@@ -86,6 +86,7 @@ def test_thousand_samples_against_float64(generator):
         difference = np.abs(generator.sample(50, start=start).astype(int) - np.trunc(exact * 6000.0).astype(int))
         unequal += int((difference > 0).sum())
         apart += int((difference > 1).sum())
+        assert generator.flavour != "fused" or start >= 100 or not apart
     rms = (square / count) ** 0.5
     print(f"pooled rms {rms:.2e}, unequal {unequal / count:.2e}, more than 1 apart {apart / count:.1e}")
     assert rms <= ECG_POOLED_RMS
