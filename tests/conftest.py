@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from dsb_fast import _cli
+# OpenMP's threads spin while they wait for the next small array, which takes the other cores from everyone. Kernels of
+# ours use none of them; processes that tests start inherit this.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 DATA = Path(__file__).parent / "data"
 
@@ -79,6 +81,7 @@ def command(tmp_path, capfd, monkeypatch):
 
     For what a process of its own doesn't show better: not for signals, tracebacks, imports or kernel variants.
     """
+    from dsb_fast import _cli
 
     def run(*arguments, env=None, check=None):
         words = list(map(str, arguments))
