@@ -15,6 +15,7 @@ from tolerances import LUCID_IMAGE
 from dsb_fast._library import has_library
 
 ROOT = Path(__file__).resolve().parent.parent
+pytestmark = pytest.mark.variant_independent  # how kernels are checked and timed, not what they make
 CASES = sorted(path.stem for path in (ROOT / "benchmarks" / "cases").glob("*.py"))
 
 

@@ -155,6 +155,7 @@ print(_kernels.active_variant(), hashlib.sha256(signal).hexdigest())
 """
 
 
+@pytest.mark.variant_independent  # goes through the variants by itself
 def test_whole_samples_are_the_same_in_every_variant_that_fuses(tmp_path):
     digests = {}
     for name, available in _kernels.variants():

@@ -12,6 +12,7 @@ import time
 import pytest
 from references.trees import tree
 
+pytestmark = pytest.mark.variant_independent
 COUNT = 60
 
 
