@@ -20,14 +20,14 @@ size_t size_of(int64_t count) { return static_cast<size_t>(count); }
 Numbers energy_of(const EcgSignal& signal, int64_t half, int64_t around) {
   const Kernels& k = kernels();
   const int64_t length = signal.length;
-  Numbers squares(size_of(length)), energy(size_of(length));
+  Numbers squares(size_of(length + 2 * around + 1)), energy(size_of(length));  // beyond the ends there are zeros
   for (int64_t l = 0; l < signal.leads; ++l)
-    k.add_squared_steps(signal.lead(l), length - 2 * half, 2 * half, squares.data() + half);
+    k.add_squared_steps(signal.lead(l), length - 2 * half, 2 * half, squares.data() + around + 1 + half);
   int64_t sum = 0;
-  for (int64_t t = -around; t < length; ++t) {
-    if (t + around < length) sum += squares[size_of(t + around)];
-    if (t > around) sum -= squares[size_of(t - around - 1)];
-    if (t >= 0) energy[size_of(t)] = sum;
+  for (int64_t t = 0; t < 2 * around + 1; ++t) sum += squares[size_of(t)];
+  for (int64_t t = 0; t < length; ++t) {
+    sum += squares[size_of(t + 2 * around + 1)] - squares[size_of(t)];
+    energy[size_of(t)] = sum;
   }
   return energy;
 }

@@ -81,10 +81,10 @@ double ecg_baseline(const EcgSignal& signal, int64_t width) {
   int64_t most = 0;
   std::vector<int32_t> block(static_cast<size_t>(width));
   for (int64_t l = 0; l < signal.leads; ++l) {
-    int64_t low = 1 << 17, high = -(1 << 17);
+    int64_t low = 1 << 17, high = -(1 << 17), median = 0;
     for (int64_t first = 0; first + width <= signal.length; first += width) {
       std::copy_n(signal.lead(l) + first, width, block.begin());
-      const int64_t median = twice_median(block.data(), width);
+      median = twice_median(block.data(), width, median / 2);
       low = std::min(low, median);
       high = std::max(high, median);
     }
@@ -100,7 +100,7 @@ double ecg_noise(const EcgSignal& signal) {
   for (int64_t l = 0; l < signal.leads; ++l) {
     const int16_t* x = signal.lead(l);
     for (int64_t e = 0; e < count; ++e) second[static_cast<size_t>(e)] = std::abs(x[e] - 2 * x[e + 1] + x[e + 2]);
-    most = std::max(most, twice_median(second.data(), count));
+    most = std::max(most, twice_median(second.data(), count, most / 2));
   }
   return static_cast<double>(most) / 2;
 }

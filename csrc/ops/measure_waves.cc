@@ -19,8 +19,9 @@ using Values = std::vector<double>;
 size_t size_of(int64_t count) { return static_cast<size_t>(count); }
 
 double median(Values values) {
-  std::sort(values.begin(), values.end());
-  return (values[(values.size() - 1) / 2] + values[values.size() / 2]) / 2;
+  const auto middle = values.begin() + static_cast<int64_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return values.size() % 2 ? *middle : (*std::max_element(values.begin(), middle) + *middle) / 2;
 }
 
 double median_of(const std::vector<int64_t>& beats) {

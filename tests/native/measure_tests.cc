@@ -71,7 +71,8 @@ void test_medians() {
     std::vector<int32_t> x = draw<int32_t>(rows, -50, 50), ordered = x, columns;
     std::sort(ordered.begin(), ordered.end());
     const int64_t middle = ordered[static_cast<size_t>((rows - 1) / 2)] + ordered[static_cast<size_t>(rows / 2)];
-    expect(dsb::twice_median(x.data(), rows) == middle, "median of " + std::to_string(rows));
+    for (int64_t near : {-65536, -51, 0, 3, 50, 65536})
+      expect(dsb::twice_median(x.data(), rows, near) == middle, "median of " + std::to_string(rows));
     dsb::sort_columns(x.data(), rows, 1);
     expect(x == ordered, "order of " + std::to_string(rows));
   }
