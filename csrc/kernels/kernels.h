@@ -111,6 +111,9 @@ using bfloat16_pair = uint32_t;
 // Output channels that a bfloat16 convolution computes side by side.
 constexpr int64_t kPairBlock = 4;
 
+// Lags that a correlation computes side by side.
+constexpr int64_t kCorrelationLags = 32;
+
 // A one-dimensional convolution on a group of samples, one sample a vector lane. A row is one channel: positions, each
 // of Kernels::lanes floats. Rows are `in_row` and `out_row` floats apart. Output t reads positions t * stride to t *
 // stride + taps - 1 from where x points, and lands out_step positions after output t - 1.
@@ -346,6 +349,15 @@ struct Kernels {
   // As winograd_product on pairs of input channels, weight[pair][row]; of a pair the second product is added first.
   void (*winograd_product_bf16)(const WinogradProduct& product, const bfloat16* v, const bfloat16_pair* weight,
                                 float* out);
+  // sums[e] += (x[e + apart] - x[e])^2
+  void (*add_squared_steps)(const int16_t* x, int64_t count, int64_t apart, int64_t* sums);
+  // How many of x are at most `limit`.
+  int64_t (*count_at_most)(const int32_t* x, int64_t count, int32_t limit);
+  // The smaller of each two in `low`, the larger in `high`.
+  void (*order_rows)(int32_t* low, int32_t* high, int64_t count);
+  // out[lag] = sum over rows r and columns c ascending of x[r * row + lag + c] * pattern[r * columns + c], for
+  // kCorrelationLags lags, all of them readable.
+  void (*correlate)(const double* x, int64_t rows, int64_t row, const double* pattern, int64_t columns, double* out);
 };
 
 }  // namespace dsb
