@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import stat
 import threading
+from typing import BinaryIO
 
 from ._errors import CheckpointError
 
@@ -37,6 +39,26 @@ def sha256_of(path: str | os.PathLike) -> str:
         while size := file.readinto(buffer):
             digest.update(buffer[:size])
     return digest.hexdigest()
+
+
+def open_plain(path: str | os.PathLike) -> BinaryIO:
+    """A regular file of a folder for reading. Raises OSError; what is there and is none counts as not there.
+
+    A pipe would be waited for, a device might have no end.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENXIO):  # a link to itself, a socket
+            raise
+        raise FileNotFoundError(errno.ENOENT, "is no regular file", os.fspath(path)) from None
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise FileNotFoundError(errno.ENOENT, "is no regular file", os.fspath(path))
+        return open(fd, "rb")
+    except BaseException:
+        os.close(fd)
+        raise
 
 
 @contextlib.contextmanager

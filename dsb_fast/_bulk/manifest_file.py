@@ -7,6 +7,7 @@ import json
 import os
 
 from .._errors import DatasetError
+from .._files import open_plain
 from .._synthetic import SYNTHETIC
 from .._version import __version__
 from .kept import YIELD, is_filter, is_whole_record, yield_of
@@ -97,9 +98,9 @@ def read_manifest_file(path: str) -> dict:
         folder, _, name = path.rpartition("/") if is_url(path) else ("", "", path)
         with fetched(folder, [name], MAX_MANIFEST) as here:
             file_here = os.path.join(here, name)
-            if os.path.getsize(file_here) > MAX_MANIFEST:
-                raise DatasetError(f"{path}: too large to be a manifest")
-            with open(file_here, "rb") as file:
+            with open_plain(file_here) as file:
+                if os.fstat(file.fileno()).st_size > MAX_MANIFEST:
+                    raise DatasetError(f"{path}: too large to be a manifest")
                 data = file.read()
     except (FileNotFoundError, NotADirectoryError):
         raise
@@ -112,6 +113,8 @@ def parse_manifest(path: str, data: bytes) -> dict:
     """The manifest that ``data``, the bytes of ``path``, is. Raises DatasetError."""
     try:
         manifest = json.loads(data)
+        if b"\\u" in data:  # half a character, which can't be written again
+            manifest_bytes(manifest)
     except (ValueError, RecursionError):
         raise DatasetError(f"{path}: damaged, not JSON; move it away or use --overwrite") from None
     check_manifest(path, manifest)
@@ -131,6 +134,8 @@ def check_manifest(path: str, manifest) -> None:
     for key, kind in _ENTRIES.items():
         if not isinstance(manifest.get(key), kind) or isinstance(manifest.get(key), bool):
             raise wrong(f"{key} is missing or of another type")
+    if type(manifest.get("complete")) is not bool:
+        raise wrong("complete is missing or of another type")
     if min(manifest["start"], manifest["count"], manifest["shard_size"] - 1) < 0:
         raise wrong("start, count or shard_size is out of range")
     if SHARD_RANGE in manifest and not _is_part(manifest[SHARD_RANGE], Plan.whole(manifest).shards):
