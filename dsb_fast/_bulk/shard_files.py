@@ -95,7 +95,8 @@ class ShardFiles:
     def next_file(self) -> None:
         """Begin the next file of the shard; the one before it is closed."""
         self._close()
-        refuse_moved(self.folder.folder, self.folder.folder_fd)
+        if not self._final:
+            refuse_moved(self.folder.folder, self.folder.folder_fd)
         name = next(self._names)
         self._fd = self.folder.system.create(self._temporary(name))
         self._final.append(name)
