@@ -190,3 +190,14 @@ def test_a_system_without_threads_to_give_is_one_line_and_the_run_goes_on(tmp_pa
 
 def test_an_error_without_a_name_is_called_after_the_folder():
     assert in_words(OSError(28, "No space left on device"), "out").startswith("out: No space left on device; ")
+
+
+@pytest.mark.parametrize("place", ["", "s3:/bucket/d", "file:/d"])
+def test_places_that_nobody_means_are_refused(tmp_path, monkeypatch, place):
+    make(tmp_path / "d")
+    monkeypatch.chdir(tmp_path / "d")
+    for call in (make, verify.verify_dataset, lambda place: merge([place], "../m"), lambda place: merge(["."], place)):
+        with pytest.raises(dsb_fast.DatasetError, match=r"give one|two slashes") as refused:
+            call(place)
+        assert "\n" not in str(refused.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["d"] and "s3:" not in os.listdir(".")
