@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -190,6 +192,24 @@ def test_a_system_without_threads_to_give_is_one_line_and_the_run_goes_on(tmp_pa
 
 def test_an_error_without_a_name_is_called_after_the_folder():
     assert in_words(OSError(28, "No space left on device"), "out").startswith("out: No space left on device; ")
+
+
+def test_closed_standard_streams_take_no_file_of_the_dataset(command, generator):
+    """As a service may be started: the first files opened would become descriptors 0, 1 and 2."""
+    made = ["generate", "cardiovascular.ecg", "-n", "4", "--shard-size", "2", "--format", "npy", "--device", "cpu"]
+    made.append("--stats")
+    command(*made, "-o", "whole", check=0)
+    for folder, *more in (("one",), ("two", "--workers", "2")):
+        words = [sys.executable, "-m", "dsb_fast", *made, "-o", folder, *more]
+        closed = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *words]
+        assert subprocess.run(closed, cwd=command.folder, check=False, timeout=120).returncode == 0
+        assert tree(command.folder / folder) == tree(command.folder / "whole")
+
+
+def test_a_name_that_the_terminal_can_not_show_is_no_error(command):
+    make(command.folder / "\xe9")
+    done = command("verify", "\xe9", env={"PYTHONIOENCODING": "ascii"}, check=0)
+    assert done.stdout.startswith("\\xe9: 6 samples")
 
 
 @pytest.mark.parametrize("place", ["", "s3:/bucket/d", "file:/d"])
