@@ -18,7 +18,12 @@ class NoFileError(IsADirectoryError):
 
 
 def _regular(path: str, flags: int) -> int:
-    number = os.open(path, flags | os.O_NONBLOCK)  # a pipe is refused, not waited for
+    try:
+        number = os.open(path, flags | os.O_NONBLOCK)  # a pipe is refused, not waited for
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENXIO):  # a link to itself, a socket
+            raise
+        raise NoFileError(errno.EISDIR, "not a regular file", path) from None
     if stat.S_ISREG(os.fstat(number).st_mode) or stat.S_ISDIR(os.fstat(number).st_mode):  # open() refuses a folder
         return number
     os.close(number)
@@ -28,6 +33,14 @@ def _regular(path: str, flags: int) -> int:
 def open_file(path: str | os.PathLike) -> BinaryIO:
     """A file for reading, which a device that never ends or a pipe is not. Raises OSError."""
     return open(path, "rb", opener=_regular)
+
+
+def open_plain(path: str | os.PathLike) -> BinaryIO:
+    """A file of a dataset's folder for reading. Raises OSError; what is there and is no file counts as not there."""
+    try:
+        return open_file(path)
+    except IsADirectoryError:
+        raise FileNotFoundError(errno.ENOENT, "is no regular file", os.fspath(path)) from None
 
 
 @contextlib.contextmanager

@@ -14,8 +14,8 @@ import os
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from .._errors import DatasetError
-from .._files import NoFileError, open_file
+from .._errors import DatasetError, GenerationError
+from .._files import open_plain
 from .journal import journal_bytes, journal_records
 from .kept import stored_of
 from .lock import lock
@@ -23,7 +23,7 @@ from .manifest_file import JOURNAL, MANIFEST, make_manifest, manifest_bytes, rea
 from .plan import Plan, Shard
 from .read import index_files
 from .removal import remove_behind, remove_dataset, remove_file
-from .shard_files import TEMPORARY, give_names, temporary_path
+from .shard_files import TEMPORARY, give_names, refuse_moved, temporary_path
 from .system import System
 from .until import Target, end_of_finished
 from .writers import Format, FormatContext
@@ -114,6 +114,7 @@ class Dataset:
         self.format = type(self.format)(FormatContext.of(self.recipe))
 
     def _unlink(self, name: str) -> None:
+        refuse_moved(self.folder, self.folder_fd)
         remove_file(self.folder, name, self.system)
 
     def _remove_temporaries(self) -> None:
@@ -122,13 +123,14 @@ class Dataset:
                 self._unlink(name)
 
     def _publish_file(self, name: str, pieces: Iterable[bytes]) -> None:
-        _publish_file(self.folder, name, pieces, self.system)
+        refuse_moved(self.folder, self.folder_fd)
+        _publish_file(self.folder, self.folder_fd, name, pieces, self.system)
 
     def _in_order(self) -> list[dict]:
         return [self.records[first] for first in sorted(self.records)]
 
     def _publish_manifest(self, complete: bool) -> None:
-        _publish_manifest(self.folder, make_manifest(self.recipe, self._in_order(), complete), self.system)
+        self._publish_file(MANIFEST, [manifest_bytes(make_manifest(self.recipe, self._in_order(), complete))])
 
     def _begin(self) -> None:
         self._unlink(JOURNAL)  # of a manifest that could not be read
@@ -146,9 +148,9 @@ class Dataset:
     def _journalled(self, recipe: dict) -> Iterator[dict]:
         """The records of the journal of ``recipe``; a torn last line ends it."""
         try:
-            with open_file(os.path.join(self.folder, JOURNAL)) as file:
+            with open_plain(os.path.join(self.folder, JOURNAL)) as file:
                 return journal_records(file.read(), recipe)
-        except (FileNotFoundError, NoFileError):
+        except FileNotFoundError:
             return iter(())
 
     def _keep_whole(self, records) -> None:
@@ -268,7 +270,7 @@ class Dataset:
     def __exit__(self, kind, *_):
         try:
             if kind is not None:  # the lock is ours, so every temporary name is
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError, GenerationError):
                     self._remove_temporaries()
         finally:
             self.close()
@@ -285,17 +287,14 @@ def retire(folder: str, manifest: dict, system: System) -> None:
         for name in os.listdir(folder):
             if name.startswith(TEMPORARY):
                 remove_file(folder, name, system)
-        _publish_manifest(folder, {**manifest, "complete": False, "shards": []}, system)
+        unfinished = {**manifest, "complete": False, "shards": []}
+        _publish_file(folder, fd, MANIFEST, [manifest_bytes(unfinished)], system)
         remove_dataset(folder, manifest, system)
     finally:
         os.close(fd)
 
 
-def _publish_manifest(folder: str, manifest: dict, system: System) -> None:
-    _publish_file(folder, MANIFEST, [manifest_bytes(manifest)], system)
-
-
-def _publish_file(folder: str, name: str, pieces: Iterable[bytes], system: System) -> None:
+def _publish_file(folder: str, folder_fd: int, name: str, pieces: Iterable[bytes], system: System) -> None:
     fd = system.create(temporary_path(folder, name))
     try:
         for data in pieces:
@@ -303,7 +302,7 @@ def _publish_file(folder: str, name: str, pieces: Iterable[bytes], system: Syste
         system.sync_file(fd)
     finally:
         system.close(fd)
-    give_names(system, folder, [name])
+    give_names(system, folder, folder_fd, [name])
 
 
 def digest_of_files(folder: str, names: list[str]) -> tuple[str, int] | None:
@@ -311,11 +310,11 @@ def digest_of_files(folder: str, names: list[str]) -> tuple[str, int] | None:
     digest, size = hashlib.sha256(), 0
     for name in names:
         try:
-            with open_file(os.path.join(folder, name)) as file:
+            with open_plain(os.path.join(folder, name)) as file:
                 while block := file.read(1 << 20):
                     digest.update(block)
                     size += len(block)
-        except (FileNotFoundError, IsADirectoryError):
+        except FileNotFoundError:
             return None
     return digest.hexdigest(), size
 
@@ -324,9 +323,9 @@ def index_is_whole(folder: str, format_: Format, recipe: dict, records: list[dic
     """Whether the files of a format for the whole dataset are what the plan calls for."""
     for name, pieces in index_files(format_, recipe, records):
         try:
-            with open_file(os.path.join(folder, name)) as file:
+            with open_plain(os.path.join(folder, name)) as file:
                 if any(file.read(len(piece)) != piece for piece in pieces) or file.read(1):
                     return False
-        except (FileNotFoundError, IsADirectoryError):
+        except FileNotFoundError:
             return False
     return True

@@ -8,7 +8,7 @@ import os
 
 from .. import _json_text
 from .._errors import DatasetError
-from .._files import open_file
+from .._files import open_plain
 from .._synthetic import SYNTHETIC
 from .._version import __version__
 from .kept import YIELD, is_filter, is_whole_record, yield_of
@@ -99,9 +99,9 @@ def read_manifest_file(path: str) -> dict:
         folder, _, name = path.rpartition("/") if is_url(path) else ("", "", path)
         with fetched(folder, [name], MAX_MANIFEST) as here:
             file_here = os.path.join(here, name)
-            if os.path.getsize(file_here) > MAX_MANIFEST:
-                raise DatasetError(f"{path}: too large to be a manifest")
-            with open_file(file_here) as file:
+            with open_plain(file_here) as file:
+                if os.fstat(file.fileno()).st_size > MAX_MANIFEST:
+                    raise DatasetError(f"{path}: too large to be a manifest")
                 data = file.read()
     except (FileNotFoundError, NotADirectoryError):
         raise
@@ -133,6 +133,8 @@ def check_manifest(path: str, manifest) -> None:
     for key, kind in _ENTRIES.items():
         if not isinstance(manifest.get(key), kind) or isinstance(manifest.get(key), bool):
             raise wrong(f"{key} is missing or of another type")
+    if type(manifest.get("complete")) is not bool:
+        raise wrong("complete is missing or of another type")
     if min(manifest["start"], manifest["count"], manifest["shard_size"] - 1) < 0:
         raise wrong("start, count or shard_size is out of range")
     if SHARD_RANGE in manifest and not _is_part(manifest[SHARD_RANGE], Plan.whole(manifest).shards):

@@ -7,7 +7,8 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .._errors import DatasetError, GenerationError, InputError, VerificationError
+from .._errors import DatasetError, InputError, VerificationError
+from .failures import as_generation_errors
 from .interrupts import HeldInterrupts
 from .kept import YIELD, stored
 from .manifest import Dataset, retire
@@ -82,20 +83,17 @@ def merge(
             f"{folder}: {plan.shards} shards are more than a dataset.json holds ({MAX_SHARDS}); use the parts by "
             "themselves"
         )
-    try:
-        with open_dataset(folder, recipe, open_format(whole.folder, recipe), overwrite, system=system) as dataset:
-            for part in found:
-                _check_same_files(part, dataset)
-            there = dataset.complete
-            if not there:
-                copied = _place(found, dataset, not copy, progress)
-                dataset.finish()
-            removed = _retire(found, parts, system) if move else 0
-    except OSError as error:
-        name = error.filename or folder
-        raise GenerationError(
-            f"{name}: {error.strerror or error}; finished shards are safe, and the same command goes on with the rest"
-        ) from error
+    with (
+        as_generation_errors(folder),
+        open_dataset(folder, recipe, open_format(whole.folder, recipe), overwrite, system=system) as dataset,
+    ):
+        for part in found:
+            _check_same_files(part, dataset)
+        there = dataset.complete
+        if not there:
+            copied = _place(found, dataset, not copy, progress)
+            dataset.finish()
+        removed = _retire(found, parts, system) if move else 0
     return None if there and not removed else Merged(plan.count, plan.shards, copied, len(found), removed)
 
 

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 from .._errors import DatasetError
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(::[A-Za-z][A-Za-z0-9+.-]*)*://")
+_HALF_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/(?!/)")
 
 
 def is_url(place: str) -> bool:
@@ -22,6 +23,10 @@ def is_url(place: str) -> bool:
 def resolve(place: str) -> str:
     """``place`` as all of this package takes it: a ``file://`` URL is the path that it names. Raises DatasetError."""
     place = os.fspath(place)
+    if not place:  # a shell's variable that is not set; the current folder is not meant
+        raise DatasetError("'': names no folder; give one, such as . for the current one")
+    if _HALF_URL.match(place):
+        raise DatasetError(f"{place}: a URL has two slashes; write ./{place} for a folder of this machine")
     if not re.match("(file|local)://", place, re.IGNORECASE):
         return place
     parts = urlsplit(place)

@@ -12,6 +12,7 @@ from functools import partial
 
 from .._errors import DsbError, GenerationError
 from .._version import __version__
+from .failures import in_words
 from .manifest_file import describe_difference
 from .pipeline import Pipeline
 from .plan import Shard
@@ -20,7 +21,6 @@ from .ray_weights import digest_of, unpacked
 from .shard_files import TEMPORARY, Folder
 from .stats import Stats
 from .system import System
-from .worker import one_line
 
 _FENCE = TEMPORARY + "run-"
 _FENCE_WAIT_S = 10.0  # a network file system may show a new file to other machines some seconds later
@@ -99,7 +99,7 @@ def make_shards(job: dict, weights: dict | None, shards: list[tuple[int, int]], 
             ).run(Shard(*shard) for shard in shards)
         return {"records": records, "stats": stats.as_dict(), "seconds": time.perf_counter() - begin}
     except (DsbError, OSError, MemoryError) as error:
-        return {"failed": f"node {platform.node()}: {one_line(error)}"}
+        return {"failed": f"node {platform.node()}: {in_words(error, job['url'] or os.path.dirname(job['fence']))}"}
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import _images
 from .._errors import DatasetError, InputError
-from .._files import open_file
+from .._files import open_plain
 from . import writers
 from .kept import plan_of, stored
 from .manifest_file import read_manifest
@@ -42,7 +42,7 @@ def index_files(
 def open_files(folder: str, names: list[str]) -> Iterator[BinaryIO]:
     """A shard's files, each open for reading until the next is asked for."""
     for name in names:
-        with open_file(os.path.join(folder, name)) as file:
+        with open_plain(os.path.join(folder, name)) as file:
             yield file
 
 

@@ -43,6 +43,11 @@ def make_recipe(
     _numpy_seeds.check(chosen, seed, start, count)
     about = model.context(chosen)
     kind = writers.find(format or model.default_format, writers.SIGNAL if about.get("lead_names") else writers.IMAGE)
+    if start + count - 1 > kind.largest_number:
+        raise InputError(
+            f"start: format {kind.name} holds samples up to number {kind.largest_number}, and the last is "
+            f"{start + count - 1}; npy and others hold all"
+        )
     format_options = dict(format_options or {})
     unknown = sorted(set(format_options) - set(kind.options))
     if unknown:

@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from .._errors import GenerationError, InputError
+from .._errors import InputError
 from .._filter.selection import KEEP, Selection
 from .._generator import Generator
 from . import writers
+from .failures import as_generation_errors
 from .manifest import Dataset
 from .manifest_file import MAX_SHARDS
 from .pipeline import Pipeline
@@ -64,7 +65,10 @@ def generate_dataset(
     check_until(recipe, until, folder, engine)
     begin = time.perf_counter()
     try:
-        with open_dataset(folder, recipe, format_, overwrite, extend, system, until) as dataset:
+        with (
+            as_generation_errors(folder),
+            open_dataset(folder, recipe, format_, overwrite, extend, system, until) as dataset,
+        ):
             if dataset.complete:
                 return False
             made = _Progress(progress, dataset).add
@@ -85,11 +89,6 @@ def generate_dataset(
                 run_here(generator, dataset, options, batch_size, threads, made, stats, keep)
             dataset.finish()
             return True
-    except OSError as error:
-        name = error.filename or folder
-        raise GenerationError(
-            f"{name}: {error.strerror or error}; finished shards are safe, and the same command goes on with the rest"
-        ) from error
     finally:
         stats.elapsed_s += time.perf_counter() - begin
 
@@ -141,11 +140,9 @@ def write_recipe(folder: str, recipe: dict, format_: writers.Format, overwrite: 
 
     Raises DatasetError if the folder can't be used, GenerationError if it can't be written.
     """
-    try:
-        with open_dataset(resolve(folder), recipe, format_, overwrite) as dataset:
-            dataset.leave_recipe()
-    except OSError as error:
-        raise GenerationError(f"{error.filename or folder}: {error.strerror or error}") from error
+    folder = resolve(folder)
+    with as_generation_errors(folder), open_dataset(folder, recipe, format_, overwrite) as dataset:
+        dataset.leave_recipe()
 
 
 class _Progress:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
+from .._errors import GenerationError
 from .kept import about_kept
 from .plan import Shard
 from .system import System
@@ -37,16 +38,32 @@ def samples_digest(format_: Format, shard: Shard):
     return hashlib.sha256(npy_header(format_.context.dtype, (shard.count, *format_.context.shape)))
 
 
+def refuse_moved(folder: str, folder_fd: int) -> None:
+    """Raises GenerationError unless the path ``folder`` is still the folder that was locked as ``folder_fd``.
+
+    In one that has taken its place another run may be at work, under the same temporary names.
+    """
+    if folder_fd < 0:
+        return
+    try:
+        if os.path.samestat(os.stat(folder), os.fstat(folder_fd)):
+            return
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    raise GenerationError(f"{folder}: was moved, removed or replaced while this run worked in it; start it again")
+
+
 def temporary_path(folder: str, name: str) -> str:
     """Where the file that will be ``name`` is written: in ``folder`` itself, though ``name`` may be a folder lower."""
     return os.path.join(folder, TEMPORARY + name.replace("/", "-"))
 
 
-def give_names(system: System, folder: str, names: list[str]) -> None:
-    """Files that are whole get their final names, which are on the disk when this returns.
+def give_names(system: System, folder: str, folder_fd: int, names: list[str]) -> None:
+    """Files of the locked folder that are whole get their final names, which are on the disk when this returns.
 
     A name may be in a folder of the format's own, as ``signal_uv/zarr.json``, made here.
     """
+    refuse_moved(folder, folder_fd)
     inner = sorted({os.path.join(folder, os.path.dirname(name)) for name in names if "/" in name})
     for path in inner:
         if os.path.islink(path):
@@ -78,6 +95,8 @@ class ShardFiles:
     def next_file(self) -> None:
         """Begin the next file of the shard; the one before it is closed."""
         self._close()
+        if not self._final:
+            refuse_moved(self.folder.folder, self.folder.folder_fd)
         name = next(self._names)
         self._fd = self.folder.system.create(self._temporary(name))
         self._final.append(name)
@@ -133,13 +152,17 @@ class ShardFiles:
                 for name in self._final:
                     system.uncache_path(self._temporary(name))
             self._close()
-            give_names(system, self.folder.folder, self._final)
+            give_names(system, self.folder.folder, self.folder.folder_fd, self._final)
+        else:
+            refuse_moved(self.folder.folder, self.folder.folder_fd)
         self.folder.note(record)
 
     def discard(self) -> None:
         """Remove what has not been published; never raises OSError, and what it can't remove the next run will."""
         with contextlib.suppress(OSError):
             self._close()
-        for name in self._final:
-            with contextlib.suppress(OSError):
-                self.folder.system.unlink(self._temporary(name))
+        with contextlib.suppress(OSError, GenerationError):
+            refuse_moved(self.folder.folder, self.folder.folder_fd)
+            for name in self._final:
+                with contextlib.suppress(OSError):
+                    self.folder.system.unlink(self._temporary(name))

@@ -18,8 +18,8 @@ class System:
     """The real calls. Paths are strings; every method raises OSError."""
 
     def create(self, path: str) -> int:
-        """A new, empty file, open for writing."""
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        """A new file, open for writing; one that is there is another run's, and is not written into."""
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
 
     def append(self, path: str) -> int:
         """A file open for appending, made if it is not there."""

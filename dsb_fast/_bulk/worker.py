@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from .._errors import DsbError, GenerationError
+from .failures import in_words, is_expected
 from .plan import Shard
 from .stats import Stats
 from .system import System
@@ -90,20 +91,14 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent decides
     parent = Parent(socket.socket(fileno=os.dup(0)))
     parent.end_with()
+    task = parent.receive()
     try:
-        _work(parent, parent.receive())
-    except (DsbError, OSError, MemoryError) as error:
-        parent.send(failed=one_line(error))
+        _work(parent, task)
+    except (DsbError, OSError, MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not is_expected(error):
+            raise
+        parent.send(failed=in_words(error, task["url"] or task["folder"]))
         os._exit(1)
-
-
-def one_line(error: BaseException) -> str:
-    """What went wrong, for the parent to say."""
-    if isinstance(error, MemoryError):
-        return "out of memory; fewer --workers or a smaller --batch-size need less"
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename or 'disk'}: {error.strerror}; finished shards are safe, and the same command goes on"
-    return " ".join(str(error).split())
 
 
 def _work(parent: Parent, task: dict) -> None:

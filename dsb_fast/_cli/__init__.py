@@ -57,8 +57,10 @@ def _dispatch(arguments: list[str]) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit status: 0 done, 1 failed, 2 wrong input, 130 interrupted, 143 terminated."""
+    from . import streams
     from .signals import Terminated, raise_on_sigterm
 
+    streams.settle()
     arguments = sys.argv[1:] if arguments is None else arguments
     raise_on_sigterm()
     try:

@@ -87,7 +87,7 @@ def find(name: str, kind: str | None = None) -> type[Format]:
     """The format called ``name``, for samples of ``kind`` ("signal", "image"). Raises InputError."""
     found = _own(name) if name in _OWN else _added().get(name)
     if found is None:
-        raise InputError(f"format: '{name}' is not known; there are {', '.join(names(kind))}")
+        raise InputError(f"format: '{name[:80]}' is not known; there are {', '.join(names(kind))}")
     if kind is not None and kind not in found.kinds:
         raise InputError(f"format: '{name}' can't hold {_PLURALS[kind]}; formats for them: {', '.join(names(kind))}")
     return found

@@ -62,7 +62,7 @@ class FormatContext:
             shape,
             dtype.name,
             tuple(map(str, recipe.get("lead_names", ()))),
-            None if rate is None else float(rate),
+            rate,
             dict(recipe.get("format_options") or {}),
             # no file is to say that it was made in a part
             {k: v for k, v in recipe.items() if k != SHARD_RANGE} if SHARD_RANGE in recipe else recipe,
@@ -87,6 +87,7 @@ class Format(ABC):
     requires: ClassVar[tuple[str, ...]] = ()  # packages that it imports, which ``extra`` brings
     extra: ClassVar[str] = "formats"
     sparse: ClassVar[bool] = False  # whether it can leave samples out: its methods go by ``Shard.numbers``
+    largest_number: ClassVar[int] = 2**64 - 1  # of a sample that it can hold
     holds_labels: ClassVar[bool] = False  # whether its files have room for them; else a table lies beside
     is_npy: ClassVar[bool] = False  # the file is what the samples' digest is of
     group = 1  # samples a file, with file_per_sample; batches and shards begin at multiples of it

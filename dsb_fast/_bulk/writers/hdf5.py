@@ -22,6 +22,7 @@ class Hdf5Format(Format):
 
     name, suffixes, file_per_sample = "hdf5", (".hdf5",), False
     sparse = holds_labels = True
+    largest_number = 2**63 - 1
     kinds = (SIGNAL,)
     requires = ("h5py",)
 

@@ -36,6 +36,7 @@ class ParquetFormat(Format):
 
     name, suffixes, file_per_sample = "parquet", (".parquet",), False
     sparse = holds_labels = True
+    largest_number = 2**63 - 1
     options = PNG_OPTIONS
     requires = ("pyarrow",)
 

@@ -1,0 +1,41 @@
+"""What a disk, or a limit of the system, refuses, in one line that says how to go on."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from .._errors import GenerationError
+
+_GOES_ON = "finished shards are safe, and the same command goes on with the rest"
+_NO_THREAD = "can't start new thread"  # what Python's RuntimeError says
+
+
+def in_words(error: BaseException, where: str) -> str:
+    """What went wrong in the folder or at the URL ``where``."""
+    if isinstance(error, MemoryError):
+        return "out of memory; fewer --workers or a smaller --batch-size need less"
+    if isinstance(error, RuntimeError) and _NO_THREAD in str(error):
+        return f"no more threads can be started (ulimit -u, -v, or a container's limit); {_GOES_ON}"
+    if isinstance(error, OSError) and error.strerror:
+        # of the two names of a rename the final one is the one that a user knows
+        return f"{error.filename2 or error.filename or where}: {error.strerror}; {_GOES_ON}"
+    if isinstance(error, OSError):
+        return f"{where}: {error}; {_GOES_ON}"
+    return " ".join(str(error).split())
+
+
+def is_expected(error: BaseException) -> bool:
+    """Whether ``error`` is of the disk or of the system's limits, and none of the program's own."""
+    return isinstance(error, OSError) or (isinstance(error, RuntimeError) and _NO_THREAD in str(error))
+
+
+@contextlib.contextmanager
+def as_generation_errors(where: str) -> Iterator[None]:
+    """Raises GenerationError for what is expected to go wrong in the folder or at the URL ``where``."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        if not is_expected(error):
+            raise
+        raise GenerationError(in_words(error, where)) from error
