@@ -1,5 +1,7 @@
 """dsb_fast: synthetic medical data from trained generators, fast."""
 
+from importlib import import_module
+
 from . import leads, random
 from ._api import devices, load, models
 from ._embedding import get_cmake_dir, get_include, get_library
@@ -16,6 +18,7 @@ from ._errors import (
     VariantError,
     VerificationError,
 )
+from ._models import CATEGORIES
 from ._version import __version__
 
 __all__ = [
@@ -40,3 +43,16 @@ __all__ = [
     "models",
     "random",
 ]
+
+_ON_REQUEST = ("export", "formats", "ops", "torch", *CATEGORIES)
+
+
+def __getattr__(name: str):
+    """The modules that ``import dsb_fast`` leaves out, imported when they are first asked for."""
+    if name in _ON_REQUEST:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ON_REQUEST})

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from . import _backends, _kernels, _numpy_seeds
+from . import _backends, _kernels, _memory, _numpy_seeds
 from ._errors import DeviceError, InputError, ModelError
 from ._filter.selection import measure, selected
 from ._models import acceptance
@@ -22,7 +22,7 @@ class Generator:
     """A model on a device, as :func:`dsb_fast.load` returns it.
 
     Sample ``i`` of seed ``s`` is the same whatever the batch size, the number of threads and the range asked for.
-    Methods may be called from several threads.
+    Methods may be called from several threads. Pickled, it opens the model again where it is read.
     """
 
     def __init__(
@@ -51,6 +51,16 @@ class Generator:
         self._opened = {model.key: opened.backend, **opened.others}
         self.opened_with: dict | None = None  # load's arguments, by which another process opens the same
         self.graph_sha256 = opened.sha256  # weights derived at export are part of a sample's identity
+
+    def __repr__(self) -> str:
+        where = f"{self.backend.name} on {self.backend.device}"
+        return f"<dsb_fast.Generator {self.model.name}: {where}, {self.precision}, {self.backend.grade}>"
+
+    def __reduce__(self):
+        """Pickled for another process, a generator is what ``load`` was given: that process opens the model itself."""
+        if self.opened_with is None:
+            raise ModelError(f"{self.model.name}: another process can't open this Generator; dsb_fast.load makes one")
+        return _opened, (self.opened_with,)
 
     def backend_of(self, key):
         """The backend of the graph that ``key`` names (see :func:`_backends.open_first`), opened at the first call."""
@@ -89,7 +99,8 @@ class Generator:
         :func:`dsb_fast.leads.derive_12`. Images: uint8 ``[count, height, width, channels]`` grey levels; options
         ``truncation`` (toward the mean style; 1 is none), ``mixing`` (half of the styles of a second latent); of
         NVIDIA's and rosinality's networks also ``truncation_cutoff``, ``label``, ``noise`` and ``numpy_seed``
-        (docs/images.md). Raises InputError for a number out of range or an option the model lacks.
+        (docs/images.md). Raises InputError for a number out of range, an option the model lacks, or more samples than
+        fit in memory.
 
         >>> import dsb_fast
         >>> dsb_fast.load("cardiovascular.ecg").sample(2, seed=7).shape
@@ -98,7 +109,8 @@ class Generator:
         seed, start, count = check_range(seed, start, count)
         chosen = self.model.options(**options)
         _numpy_seeds.check(chosen, seed, start, count)
-        out = np.empty((count, *self.model.sample_shape(chosen)), self.model.dtype)
+        shape = (count, *self.model.sample_shape(chosen))
+        out = _memory.empty(shape, self.model.dtype, "stream gives them batch after batch")
         done = 0
         for batch in self.batches(seed, start, count, chosen):
             out[done : done + len(batch)] = batch
@@ -230,6 +242,12 @@ class Generator:
             **({"forced": self.forced} if self.forced else {}),
             **({"note": self.backend.note} if self.backend.note else {}),
         }
+
+
+def _opened(how: dict) -> Generator:
+    from ._api import load
+
+    return load(**how)
 
 
 def whole_number(name: str, value, least: int) -> int:
