@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from . import _backends, _kernels, _memory, _numpy_seeds
-from ._errors import DeviceError, InputError, ModelError
+from ._errors import DeviceError, InputError, ModelError, shown
 from ._filter.selection import measure, selected
 from ._models import acceptance
 from ._parallel import ordered
@@ -137,7 +137,7 @@ class Generator:
 
         ``keep``: only samples for which this condition on measurements is true, or this function of them is (docs/
         filters.md); batches are then what is left of them, and one of which nothing is left does not come.
-        ``with_index`` gives (numbers int64 [n], samples).
+        ``with_index`` gives (numbers int64 [n], samples); the numbers are uint64 from 2**63 on.
         """
         seed, start, count = check_range(seed, start, count)
         size = None if batch_size is None else whole_number("batch_size", batch_size, 1)
@@ -257,5 +257,5 @@ def whole_number(name: str, value, least: int) -> int:
     except TypeError:
         number = least - 1
     if number < least:
-        raise InputError(f"{name}: {value!r}; it must be a whole number, {least} or more")
+        raise InputError(f"{name}: {shown(value)}; it must be a whole number, {least} or more")
     return number

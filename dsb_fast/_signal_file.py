@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 from dataclasses import dataclass
 
@@ -38,6 +39,10 @@ def _manifest_beside(path: str) -> dict:
 
 def read(path: str, sampling_rate_hz: float | None = None) -> Recording:
     """The ECGs of a file. Raises InputError that names the file and what is wrong."""
+    if sampling_rate_hz is not None and not 0 < sampling_rate_hz < math.inf:
+        raise InputError(f"sampling rate: {sampling_rate_hz:g}; it must be a number of Hz above 0")
+    if os.path.isdir(path):
+        raise InputError(f"{path}: a folder; name files in it, as in {os.path.join(path, '*.asc')}")
     suffix = os.path.splitext(path)[1].lower()
     if suffix not in (".asc", ".csv", ".npy", ".hea"):
         raise InputError(f"{path}: not a format that is read here; there are .asc, .csv, .npy and .hea")

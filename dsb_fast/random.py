@@ -12,7 +12,7 @@ import operator
 import numpy as np
 
 from . import _kernels, _memory
-from ._errors import InputError
+from ._errors import InputError, shown
 
 _UINT64 = 1 << 64
 _MAX_ELEMENTS = 1 << 34
@@ -22,7 +22,7 @@ def _integer(name: str, value, limit: int) -> int:
     try:
         value = operator.index(value)
     except TypeError:
-        raise InputError(f"{name}: {value!r} is not a whole number") from None
+        raise InputError(f"{name}: {shown(value)} is not a whole number") from None
     if not 0 <= value < limit:
         raise InputError(f"{name}: {value} is out of range; it must be from 0 to {limit - 1}")
     return value
@@ -59,7 +59,7 @@ def _low_and_width(low, high) -> tuple[float, float]:
         with np.errstate(over="ignore"):
             begin, width = float(np.float32(low)), float(np.float32(high - low))
     except (TypeError, ValueError, OverflowError):
-        raise InputError(f"low, high: {low!r}, {high!r}; they must be numbers") from None
+        raise InputError(f"low, high: {shown(low)}, {shown(high)}; they must be numbers") from None
     if not (math.isfinite(begin) and math.isfinite(width) and low < high):
         raise InputError(f"low, high: [{low}, {high}) is no range of float32; low must be below high")
     return begin, width

@@ -88,7 +88,7 @@ def read_manifest(folder: str) -> dict | None:
     except FileNotFoundError:
         return None
     except NotADirectoryError:
-        raise DatasetError(f"{folder}: not a folder") from None
+        raise DatasetError(f"{folder}: not a folder; give the one that dsb-fast generate wrote") from None
 
 
 def read_manifest_file(path: str) -> dict:

@@ -7,13 +7,13 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .._errors import DatasetError, GenerationError, InputError, VerificationError
+from .._errors import DatasetError, InputError, VerificationError
 from .interrupts import HeldInterrupts
 from .kept import YIELD, stored
 from .manifest import Dataset, retire
 from .manifest_file import JOURNAL, MAX_SHARDS, describe_difference, read_manifest
 from .placed_files import PlacedFiles
-from .places import fetched, is_url, left_in, open_dataset, resolve
+from .places import fetched, is_url, left_in, open_dataset, resolve, stopped
 from .plan import SHARD_RANGE, Plan
 from .read import open_format
 from .shard_files import TEMPORARY
@@ -92,10 +92,7 @@ def merge(
                 dataset.finish()
             removed = _retire(found, parts, system) if move else 0
     except OSError as error:
-        name = error.filename or folder
-        raise GenerationError(
-            f"{name}: {error.strerror or error}; finished shards are safe, and the same command goes on with the rest"
-        ) from error
+        raise stopped(folder, error) from error
     return None if there and not removed else Merged(plan.count, plan.shards, copied, len(found), removed)
 
 

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from urllib.parse import unquote, urlsplit
 
-from .._errors import DatasetError
+from .._errors import DatasetError, GenerationError
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(::[A-Za-z][A-Za-z0-9+.-]*)*://")
 
@@ -22,6 +22,8 @@ def is_url(place: str) -> bool:
 def resolve(place: str) -> str:
     """``place`` as all of this package takes it: a ``file://`` URL is the path that it names. Raises DatasetError."""
     place = os.fspath(place)
+    if not place:
+        raise DatasetError("folder: its name is empty; name one")
     if not re.match("(file|local)://", place, re.IGNORECASE):
         return place
     parts = urlsplit(place)
@@ -62,6 +64,16 @@ def left_in(place: str, temporary: str, journal: str) -> list[str]:
     from .store import Store
 
     return [journal] if Store(place).sizes(journal) else []
+
+
+def stopped(place: str, error: OSError) -> GenerationError:
+    """What a run says that the system did not let go on; trying again gives nobody the right to write."""
+    if isinstance(error, PermissionError) and not is_url(place):
+        return GenerationError(f"{place}: can't be written to ({error.strerror}); name a folder of your own")
+    return GenerationError(
+        f"{error.filename or place}: {error.strerror or error}; finished shards are safe, and the same command goes on "
+        "with the rest"
+    )
 
 
 def open_dataset(place: str, recipe: dict, format_, overwrite: bool = False, extend: bool = False, system=None):

@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from .._errors import GenerationError, InputError
+from .._errors import InputError
 from .._filter.selection import KEEP, Selection
 from .._generator import Generator
 from . import writers
 from .manifest import Dataset
 from .manifest_file import MAX_SHARDS
 from .pipeline import Pipeline
-from .places import open_dataset, resolve
+from .places import open_dataset, resolve, stopped
 from .plan import Plan
 from .recipe import make_recipe
 from .stats import Stats
@@ -79,10 +79,7 @@ def generate_dataset(
             dataset.finish()
             return True
     except OSError as error:
-        name = error.filename or folder
-        raise GenerationError(
-            f"{name}: {error.strerror or error}; finished shards are safe, and the same command goes on with the rest"
-        ) from error
+        raise stopped(folder, error) from error
     finally:
         stats.elapsed_s += time.perf_counter() - begin
 
@@ -138,7 +135,7 @@ def write_recipe(folder: str, recipe: dict, format_: writers.Format, overwrite: 
         with open_dataset(resolve(folder), recipe, format_, overwrite) as dataset:
             dataset.leave_recipe()
     except OSError as error:
-        raise GenerationError(f"{error.filename or folder}: {error.strerror or error}") from error
+        raise stopped(folder, error) from error
 
 
 class _Progress:

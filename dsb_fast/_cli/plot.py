@@ -23,10 +23,12 @@ def add_arguments(parser) -> None:
 def run(args) -> int:
     """Run the subcommand."""
     from .._errors import InputError
+    from .._files import check_output
     from .._plot import draw
     from .._signal_file import read
 
     output = args.output or os.path.splitext(args.file)[0] + ".png"
+    check_output(output)
     if os.path.exists(output) and not args.overwrite:
         raise InputError(f"{output}: is there already; name another file with -o, or use --overwrite")
     recording = read(args.file, args.sampling_rate)
