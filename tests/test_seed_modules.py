@@ -47,6 +47,16 @@ def test_seed_is_drawn_fresh_and_reported(tmp_path, capsys):
     assert (tmp_path / "a/0.asc").read_bytes() == (tmp_path / "c/0.asc").read_bytes()
 
 
+@pytest.mark.parametrize("stream", [None, io.BytesIO()])
+def test_no_standard_error_or_a_foreign_one(tmp_path, monkeypatch, stream, generator):
+    monkeypatch.setattr("sys.stderr", stream)
+    ecg.generate(1, tmp_path, seed=2)
+    if stream is None:
+        ecg.generate(1, tmp_path)
+    monkeypatch.undo()
+    assert (tmp_path / "0.asc").exists()
+
+
 def test_no_folder_is_refused_and_files_are_replaced(tmp_path):
     (tmp_path / "0.asc").write_text("old")
     (tmp_path / "mine.txt").write_text("mine")

@@ -35,7 +35,8 @@ class _Parser(argparse.ArgumentParser):
 
 def _help() -> str:
     lines = [f"  {name:11} {text}" for name, text in COMMANDS.items()]
-    return "usage: dsb-fast COMMAND [options]\n\n" + "\n".join(lines) + "\n\ndsb-fast COMMAND --help tells the rest.\n"
+    more = "dsb-fast COMMAND --help tells the rest, dsb-fast --version the version."
+    return "usage: dsb-fast COMMAND [options]\n\n" + "\n".join(lines) + f"\n\n{more}\n"
 
 
 def _dispatch(arguments: list[str]) -> int:
