@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import math
 import os
 
@@ -9,10 +11,17 @@ import numpy as np
 
 from ._errors import InputError
 
+_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # of a container, v2 and v1
 
+
+@functools.cache
 def of_machine() -> int:
-    """Bytes of memory that this machine has."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    """Bytes of memory that this machine has, or the container that the process is in."""
+    sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for path in _LIMITS:
+        with contextlib.suppress(OSError, ValueError), open(path, encoding="ascii") as file:  # "max" is no limit
+            sizes.append(int(file.read()))
+    return min(sizes)
 
 
 def empty(shape: tuple[int, ...], dtype, instead: str) -> np.ndarray:

@@ -60,6 +60,14 @@ def test_what_the_system_would_give_out_but_not_have_is_refused(generator, monke
         generator.sample(4)
 
 
+@pytest.mark.parametrize(("text", "least"), [("5000\n", 5000), ("max\n", 1 << 20), ("9223372036854771712\n", 1 << 20)])
+def test_a_container_has_what_it_was_given(tmp_path, monkeypatch, text, least):
+    (tmp_path / "memory.max").write_text(text)
+    monkeypatch.setattr(_memory, "_LIMITS", (tmp_path / "memory.max", tmp_path / "none"))
+    found = _memory.of_machine.__wrapped__()
+    assert found == least or found > least > 5000
+
+
 def test_modules_are_there_without_an_import_of_their_own(tmp_path):
     code = (
         "import sys, dsb_fast\n"
