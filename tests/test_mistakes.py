@@ -44,6 +44,7 @@ def dataset(tmp_path_factory):
         ("generate cardiovascular.ecg -n 1 -o d --format csv --quality 9", 2, "called quality; it has time_column"),
         ("plot DATA/dataset.json", 2, "not a format that is read here"),
         ("plot DATA -o x.png", 2, "a folder; name files in it, as in"),
+        ("plot DATA/0.asc -o x.png --dpi 5", 2, "dpi: 5; it must be from 10 to 2400"),
         ("plot DATA/0.asc -o none/x.png", 2, "none/x.png: its folder is not there"),
         ("plot DATA/0.asc -o x.png --sampling-rate -500", 2, "sampling rate: -500; it must be"),
         ("export cardiovascular.ecg -o none/x.onnx", 1, "none/x.onnx: No such file or directory"),
@@ -58,6 +59,14 @@ def test_commands(words, status, said, dataset, tmp_path, monkeypatch, capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_an_ecg_too_short_for_its_sheet(tmp_path, capsys):
+    source, picture = tmp_path / "one.csv", tmp_path / "one.png"
+    source.write_text("I,II,V1,V2,V3,V4,V5,V6\n" + "1,2,3,4,5,6,7,8\n" * 3)
+    assert main(["plot", str(source)]) == 2
+    assert "layout 3x4: has 4 leads side by side; the ECG has 3 points" in capsys.readouterr().err
+    assert main(["plot", str(source), "--layout", "6x2"]) == 0 and picture.exists()
 
 
 @pytest.mark.parametrize(
