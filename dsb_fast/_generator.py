@@ -146,6 +146,8 @@ class Generator:
         _numpy_seeds.check(chosen, seed, start, count)
         share = self.share(count, self.backend.parallel)
         size = min(size or min(self.batch_size, share), max(1, count))
+        shape = (size, *self.model.sample_shape(chosen))
+        _memory.check("batch_size", shape, self.model.dtype, "smaller batches need less")
         batches = ((first, min(size, start + count - first)) for first in range(start, start + count, size))
         made = self.made_ahead(seed, batches, size, chosen, min(self.batch_size, share), prefetch=ahead)
         if keep is None and not with_index:

@@ -30,10 +30,23 @@ def empty(shape: tuple[int, ...], dtype, instead: str) -> np.ndarray:
     Raises InputError, which says ``instead`` of what, for more than the machine has: a larger array is often given out
     all the same, and the process killed when it is filled.
     """
-    needed = math.prod(shape) * np.dtype(dtype).itemsize
+    check("count", shape, dtype, instead)
     try:
-        if needed <= of_machine():
-            return np.empty(shape, dtype)
+        return np.empty(shape, dtype)
     except (MemoryError, ValueError):  # ValueError: of more than numpy can count
-        pass
-    raise InputError(f"count: {shape[0]} samples take {needed / 1e9:.1f} GB of memory, which are not there; {instead}")
+        raise _too_large("count", shape, dtype, instead) from None
+
+
+def check(name: str, shape: tuple[int, ...], dtype, instead: str) -> None:
+    """Raises InputError, begun with ``name``, for an array of ``shape`` [count, ...] beyond the machine's memory."""
+    if _size(shape, dtype) > of_machine():
+        raise _too_large(name, shape, dtype, instead)
+
+
+def _size(shape: tuple[int, ...], dtype) -> int:
+    return math.prod(shape) * np.dtype(dtype).itemsize
+
+
+def _too_large(name: str, shape: tuple[int, ...], dtype, instead: str) -> InputError:
+    needed = _size(shape, dtype) / 1e9
+    return InputError(f"{name}: {shape[0]} samples take {needed:.1f} GB of memory, which are not there; {instead}")

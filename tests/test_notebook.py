@@ -51,6 +51,8 @@ def test_more_than_memory_holds_is_refused_in_a_line(generator, count):
             ask(count)
         assert "\n" not in str(refused.value)
     assert next(generator.stream(count, batch_size=2)).shape == (2, 8, 5000)
+    with pytest.raises(dsb_fast.InputError, match=r"^batch_size: .* smaller batches need less$"):
+        generator.stream(count, batch_size=count)
 
 
 def test_what_the_system_would_give_out_but_not_have_is_refused(generator, monkeypatch):
