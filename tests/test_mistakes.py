@@ -61,6 +61,20 @@ def test_commands(words, status, said, dataset, tmp_path, monkeypatch, capsys):
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
+def test_a_damaged_dataset_is_told_how_to_mend_it(tmp_path, capsys):
+    make = ["generate", "cardiovascular.ecg", "-n", "2", "-o", str(tmp_path)]
+    assert main(make) == 0
+    (tmp_path / "1.asc").unlink()
+    assert main(["verify", str(tmp_path)]) == 1
+    assert "the same generate command makes again what is not whole" in capsys.readouterr().err
+    assert main(make) == 0 and main(["verify", str(tmp_path)]) == 0
+    (tmp_path / "dataset.json").write_text("lost")
+    for command in (["verify", str(tmp_path)], make):
+        assert main(command) == 2
+        assert "generate --overwrite makes the dataset again" in capsys.readouterr().err
+    assert main([*make, "--overwrite"]) == 0 and main(["verify", str(tmp_path)]) == 0
+
+
 def test_an_ecg_too_short_for_its_sheet(tmp_path, capsys):
     source, picture = tmp_path / "one.csv", tmp_path / "one.png"
     source.write_text("I,II,V1,V2,V3,V4,V5,V6\n" + "1,2,3,4,5,6,7,8\n" * 3)

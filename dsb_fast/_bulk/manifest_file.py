@@ -113,7 +113,7 @@ def parse_manifest(path: str, data: bytes) -> dict:
     try:
         manifest = json.loads(data)
     except (ValueError, RecursionError):
-        raise DatasetError(f"{path}: damaged, not JSON; move it away or use --overwrite") from None
+        raise DatasetError(f"{path}: damaged, not JSON; generate --overwrite makes the dataset again") from None
     check_manifest(path, manifest)
     return manifest
 
