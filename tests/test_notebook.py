@@ -75,7 +75,8 @@ def test_modules_are_there_without_an_import_of_their_own(tmp_path):
         "import sys, dsb_fast\n"
         "assert not {'dsb_fast.ops', 'dsb_fast.export', 'torch'} & set(sys.modules)\n"
         "print(dsb_fast.ops.bias_act.__name__, dsb_fast.digestive.models()[0], dsb_fast.export.__name__, end=' ')\n"
-        "print('ops' in dir(dsb_fast), hasattr(dsb_fast, 'nothing'))"
+        "import inspect; print('ops' in dict(inspect.getmembers(dsb_fast)), hasattr(dsb_fast, 'nothing'))\n"
+        "assert 'torch' not in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "bias_act digestive.gitract dsb_fast.export True False"
