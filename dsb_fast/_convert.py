@@ -29,6 +29,8 @@ def _files_of(target: str) -> list[str]:
 
 def plan_outputs(files: list[str], folder: str, format: str | None, overwrite: bool) -> list[tuple[str, str]]:
     """Each file with the path of its result. Raises InputError before anything is written."""
+    if os.path.exists(folder) and not os.path.isdir(folder):
+        raise InputError(f"{folder}: not a folder; name one that is, or a new one")
     targets: dict[str, str] = {}
     for path in files:
         stem, suffix = os.path.splitext(os.path.basename(path))

@@ -10,7 +10,7 @@ import stat
 import threading
 from typing import BinaryIO
 
-from ._errors import CheckpointError
+from ._errors import CheckpointError, InputError
 
 
 class NoFileError(IsADirectoryError):
@@ -71,17 +71,30 @@ def sha256_of(path: str | os.PathLike) -> str:
     return digest.hexdigest()
 
 
+def check_output(path: str) -> None:
+    """Raises InputError where no file can be: at a folder, or in one that is not there."""
+    if os.path.isdir(path):
+        raise InputError(f"{path}: a folder; name a file")
+    if not os.path.isdir(os.path.dirname(path) or "."):
+        raise InputError(f"{path}: its folder is not there; make it, or name a file in one that is")
+
+
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike):
-    """A temporary name beside ``path``; the file that was made there gets the name ``path`` if nothing was raised."""
+    """A temporary name beside ``path``; the file that was made there gets the name ``path`` if nothing was raised.
+
+    An OSError names ``path``, not the temporary name.
+    """
     path = os.fspath(path)
     temporary = f"{path}.{os.getpid()}.{threading.get_ident()}.tmp"
     try:
         yield temporary
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+        if isinstance(error, OSError) and error.filename == temporary:
+            error.filename = path
         raise
 
 

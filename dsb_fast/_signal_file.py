@@ -40,7 +40,9 @@ def _manifest_beside(path: str) -> dict:
 
 def read(path: str, sampling_rate_hz: float | None = None) -> Recording:
     """The ECGs of a file. Raises InputError that names the file and what is wrong."""
-    _check_rate("--sampling-rate", sampling_rate_hz)
+    _check_rate("sampling rate", sampling_rate_hz)
+    if os.path.isdir(path):
+        raise InputError(f"{path}: a folder; name files in it, as in {os.path.join(path, '*.asc')}")
     suffix = os.path.splitext(path)[1].lower()
     if suffix not in (".asc", ".csv", ".npy", ".hea"):
         raise InputError(f"{path}: not a format that is read here; there are .asc, .csv, .npy and .hea")

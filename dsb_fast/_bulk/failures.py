@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 
 from .._errors import GenerationError
+from .places import is_url
 
 _GOES_ON = "finished shards are safe, and the same command goes on with the rest"
 _NO_THREAD = "can't start new thread"  # what Python's RuntimeError says
@@ -17,6 +18,8 @@ def in_words(error: BaseException, where: str) -> str:
         return "out of memory; fewer --workers or a smaller --batch-size need less"
     if isinstance(error, RuntimeError) and _NO_THREAD in str(error):
         return f"no more threads can be started (ulimit -u, -v, or a container's limit); {_GOES_ON}"
+    if isinstance(error, PermissionError) and not is_url(where):  # trying again gives nobody the right to write
+        return f"{where}: can't be written to ({error.strerror}); name a folder of your own"
     if isinstance(error, OSError) and error.strerror:
         # of the two names of a rename the final one is the one that a user knows
         return f"{error.filename2 or error.filename or where}: {error.strerror}; {_GOES_ON}"

@@ -68,6 +68,10 @@ class Dataset:
             self.folder_fd = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except (FileExistsError, NotADirectoryError):
             raise DatasetError(f"{self.folder}: not a folder; name one that is, or a new one") from None
+        except (FileNotFoundError, PermissionError) as error:
+            raise GenerationError(
+                f"{self.folder}: this folder can't be opened or made ({error.strerror}); name another one"
+            ) from None
 
     def _adopt(self, overwrite: bool, extend: bool) -> None:
         """Decide from what is in the folder: begin, go on, make it longer, or refuse."""

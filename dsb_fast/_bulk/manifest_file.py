@@ -90,7 +90,7 @@ def read_manifest(folder: str) -> dict | None:
     except FileNotFoundError:
         return None
     except NotADirectoryError:
-        raise DatasetError(f"{folder}: not a folder") from None
+        raise DatasetError(f"{folder}: not a folder; give the one that dsb-fast generate wrote") from None
 
 
 def read_manifest_file(path: str) -> dict:
@@ -115,7 +115,7 @@ def parse_manifest(path: str, data: bytes) -> dict:
     try:
         manifest = _json_text.parse(data)
     except ValueError:
-        raise DatasetError(f"{path}: damaged, not JSON; move it away or use --overwrite") from None
+        raise DatasetError(f"{path}: damaged, not JSON; generate --overwrite makes the dataset again") from None
     check_manifest(path, manifest)
     return manifest
 

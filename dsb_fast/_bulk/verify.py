@@ -61,7 +61,9 @@ def verify_dataset(
         wrong.append(f"unfinished work is left over: {left[0]}")
     if wrong:
         more = f" (and {len(wrong) - 5} more)" if len(wrong) > 5 else ""
-        raise VerificationError(f"{folder}: {'; '.join(wrong[:5])}{more}")
+        raise VerificationError(
+            f"{folder}: {'; '.join(wrong[:5])}{more}; the same generate command makes again what is not whole"
+        )
     if sample:
         _check_samples(folder, manifest, format_, plan, sample, checkpoint)
     return {

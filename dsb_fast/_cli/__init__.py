@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from importlib import import_module
 
@@ -35,7 +36,8 @@ class _Parser(argparse.ArgumentParser):
 
 def _help() -> str:
     lines = [f"  {name:11} {text}" for name, text in COMMANDS.items()]
-    return "usage: dsb-fast COMMAND [options]\n\n" + "\n".join(lines) + "\n\ndsb-fast COMMAND --help tells the rest.\n"
+    more = "dsb-fast COMMAND --help tells the rest, dsb-fast --version the version."
+    return "usage: dsb-fast COMMAND [options]\n\n" + "\n".join(lines) + f"\n\n{more}\n"
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -62,6 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     streams.settle()
     arguments = sys.argv[1:] if arguments is None else arguments
+    _make_streams_usable()
     raise_on_sigterm()
     try:
         return _dispatch(arguments)
@@ -80,6 +83,16 @@ def main(arguments: list[str] | None = None) -> int:
     except Terminated:
         sys.stderr.write(f"dsb-fast: terminated{_goes_on(arguments)}\n")
         return 143
+
+
+def _make_streams_usable() -> None:
+    """A stream that was closed takes what is written and drops it; a file name is printed in any encoding."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif getattr(stream, "errors", "") == "strict" and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _goes_on(arguments: list[str]) -> str:

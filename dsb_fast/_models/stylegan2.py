@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from .. import random
-from .._errors import InputError
+from .._errors import InputError, shown
 from .exported_image import PARTS
 from .image_model import LATENTS, NOISE, SECOND_LATENTS, ImageModel, array, is_flag, of_one_batch
 from .on_device import Draw, WholeNumbers, whole_numbers
@@ -49,7 +49,7 @@ class StyleGan2Model(ImageModel):
         given = {name: value for name, value in given.items() if value is not None}
         for name, why in _REFUSED.items():
             if name in given:
-                raise InputError(f"{name}: {given[name]!r}; {why}")
+                raise InputError(f"{name}: {shown(given[name])}; {why}")
         unknown = sorted(set(given) - {"truncation", "mixing", "noise", "network"})
         if unknown:
             raise InputError(f"{self.name}: no option is called {', '.join(unknown)}; there are truncation and mixing")
