@@ -377,6 +377,16 @@ def test_what_can_not_be_done_on_the_device_is_named(on_device):
         assert "\n" not in str(caught.value)
 
 
+# ---- streams
+
+
+def test_torch_is_not_asked_to_order_its_own_stream():
+    """Torch takes the number of its current stream for another stream, and would make an event for every tensor."""
+    given = _device._ordered(torch.ones(2, requires_grad=True))
+    # On the CPU torch takes no stream but -1, which asks for no order.
+    assert type(given.__dlpack__(stream=7, max_version=(1, 1))).__name__ == "PyCapsule"
+
+
 # ---- packed weights
 
 

@@ -236,7 +236,7 @@ def test_signatures_are_the_contracts():
     }  # fmt: skip
     for name, names in expected.items():
         assert list(inspect.signature(getattr(ops, name)).parameters) == names
-    assert set(ops.__all__) == {*FUNCTIONS, *LAYERS, "setup_filter", "library_path"}
+    assert set(ops.__all__) == {*FUNCTIONS, *LAYERS, "setup_filter", "library_path", "PackedWeight"}
 
 
 def test_without_torch_and_extension(monkeypatch):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+from contextlib import contextmanager
 from functools import cache
 from typing import NamedTuple
 
@@ -71,9 +72,14 @@ class Driver:
         device = self._number("cuDeviceGet", number)
         return self._number("cuDevicePrimaryCtxRetain", device, kind=ctypes.c_void_p)
 
-    def enter(self, context: int) -> None:
-        """Make it the calling thread's."""
-        self._call("cuCtxSetCurrent", ctypes.c_void_p(context))
+    @contextmanager
+    def within(self, context: int):
+        """It is the calling thread's meanwhile; then the one that was, whose GPU other libraries take as current."""
+        self._call("cuCtxPushCurrent_v2", ctypes.c_void_p(context))
+        try:
+            yield
+        finally:
+            self._number("cuCtxPopCurrent_v2", kind=ctypes.c_void_p)
 
     def stream(self) -> int:
         return self._number("cuStreamCreate", _NON_BLOCKING, kind=ctypes.c_void_p)
@@ -108,8 +114,8 @@ class PinnedCopies:
 
     def __init__(self, driver: Driver, number: int):
         self._driver, self._context = driver, driver.context(number)
-        driver.enter(self._context)
-        self._stream, self._copying = driver.stream(), threading.Lock()
+        with driver.within(self._context):
+            self._stream, self._copying = driver.stream(), threading.Lock()
         self._free: list[tuple[int, int]] = []  # bytes and address
         self._made, self._counting = 0, threading.Lock()
 
@@ -119,11 +125,11 @@ class PinnedCopies:
         nbytes = int(np.prod(shape)) * empty.itemsize
         if not nbytes:
             return np.empty(shape, kind)
-        self._driver.enter(self._context)
-        if (memory := self._memory(nbytes)) is None:
-            return None
-        with self._copying:
-            self._driver.copy(memory.address, source, nbytes, self._stream)
+        with self._driver.within(self._context):
+            if (memory := self._memory(nbytes)) is None:
+                return None
+            with self._copying:
+                self._driver.copy(memory.address, source, nbytes, self._stream)
         return np.asarray(memory)[:nbytes].view(empty.dtype).reshape(shape)
 
     def _memory(self, nbytes: int) -> _Memory | None:

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int started, streams;
+static int started, streams, pushed;
 
 int cuInit(unsigned flags) { return started = 1, flags != 0; }
 int cuDeviceGetCount(int* count) { return *count = 2, !started; }
@@ -20,7 +20,9 @@ int cuDeviceTotalMem_v2(size_t* bytes, int device) {
   return 0;
 }
 int cuDevicePrimaryCtxRetain(void** context, int device) { return *context = (char*)0x7f0000000000 + device, 0; }
-int cuCtxSetCurrent(void* context) { return (char*)context - (char*)0x7f0000000000 < 40; }
+int cuCtxPushCurrent_v2(void* context) { return pushed++, (char*)context - (char*)0x7f0000000000 < 40; }
+int cuCtxPopCurrent_v2(void** context) { return *context = 0, pushed-- < 1; }
+int contexts(void) { return pushed; }
 int cuStreamCreate(void** stream, unsigned flags) { return *stream = &streams, flags != 1; }
 int cuMemHostAlloc(void** memory, size_t bytes, unsigned flags) { return *memory = malloc(bytes), flags != 1; }
 int cuMemcpyDtoHAsync_v2(void* to, unsigned long long from, size_t bytes, void* stream) {

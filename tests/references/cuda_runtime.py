@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -120,13 +121,17 @@ class HostDriver:
     """Pinned memory is the heap's, and a copy is one from the host."""
 
     def __init__(self):
-        self.allocated, self.entered, self.copies = [], set(), []
+        self.allocated, self.entered, self.copies, self.inside = [], set(), [], 0
 
     def context(self, number):
         return 100 + number
 
-    def enter(self, context):
+    @contextmanager
+    def within(self, context):
         self.entered.add((threading.get_ident(), context))
+        self.inside += 1
+        yield
+        self.inside -= 1
 
     def stream(self):
         return 7
@@ -136,7 +141,7 @@ class HostDriver:
         return ctypes.addressof(self.allocated[-1])
 
     def copy(self, to, source, nbytes, stream):
-        assert stream == 7
+        assert stream == 7 and self.inside
         self.copies.append(nbytes)
         ctypes.memmove(to, source, nbytes)
 
