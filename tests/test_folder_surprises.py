@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -192,6 +193,12 @@ def test_a_system_without_threads_to_give_is_one_line_and_the_run_goes_on(tmp_pa
 
 def test_an_error_without_a_name_is_called_after_the_folder():
     assert in_words(OSError(28, "No space left on device"), "out").startswith("out: No space left on device; ")
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.EEXIST])
+def test_a_temporary_file_that_comes_or_goes_by_itself_hints_at_another_run(number):
+    text = in_words(OSError(number, "So it is", "out/.dsb-tmp-3.asc", None, "out/3.asc"), "out")
+    assert text.startswith("out/.dsb-tmp-3.asc (is another run at work in this folder?): So it is; ")
 
 
 def test_closed_standard_streams_take_no_file_of_the_dataset(command, generator):
