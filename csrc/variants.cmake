@@ -29,6 +29,7 @@ set(DSB_KERNEL_SOURCES
   csrc/kernels/grey_levels.cc
   csrc/kernels/instance_norm.cc
   csrc/kernels/matmul.cc
+  csrc/kernels/measure.cc
   csrc/kernels/microvolt.cc
   csrc/kernels/neighbours2d.cc
   csrc/kernels/panel_pairs.cc

@@ -1,7 +1,10 @@
 """dsb_fast: synthetic medical data from trained generators, fast."""
 
+from importlib import import_module as _import_module
+
 from . import leads, random
 from ._api import devices, load, models
+from ._dataset import generate_dataset
 from ._embedding import get_cmake_dir, get_include, get_library
 from ._errors import (
     CheckpointError,
@@ -16,6 +19,7 @@ from ._errors import (
     VariantError,
     VerificationError,
 )
+from ._models import CATEGORIES as _CATEGORIES
 from ._version import __version__
 
 __all__ = [
@@ -32,6 +36,7 @@ __all__ = [
     "VerificationError",
     "__version__",
     "devices",
+    "generate_dataset",
     "get_cmake_dir",
     "get_include",
     "get_library",
@@ -40,3 +45,16 @@ __all__ = [
     "models",
     "random",
 ]
+
+_ON_REQUEST = ("export", "formats", "ops", *_CATEGORIES)  # not torch, which may be missing
+
+
+def __getattr__(name: str):
+    """The modules that ``import dsb_fast`` leaves out, imported when they are first asked for."""
+    if name in _ON_REQUEST:
+        return _import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ON_REQUEST})

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
-from ._errors import ModelError
+from ._errors import InputError, ModelError
 from ._models import REGISTERED, by_category
 
 
@@ -40,9 +41,17 @@ def load(
 
     if not isinstance(model, (str, os.PathLike)):
         raise ModelError(f"model: {model!r} is neither a name nor a path")
+    how = opened_with(model, device, precision, checkpoint, card, network, backend, force_precision)
     generator = Generator(open_model(model, checkpoint, card, network), device, precision, backend, force_precision)
-    generator.opened_with = opened_with(model, device, precision, checkpoint, card, network, backend, force_precision)
+    generator.opened_with = how
     return generator
+
+
+def _check_given(checkpoint, card) -> None:
+    if checkpoint is not None and (not isinstance(checkpoint, (str, os.PathLike)) or not os.fspath(checkpoint)):
+        raise InputError(f"checkpoint: {checkpoint!r} is no path; name a file, or leave it out")
+    if card is not None and not (isinstance(card, Mapping) and all(isinstance(name, str) for name in card)):
+        raise InputError(f"card: {card!r} is no dictionary of names, such as {{'unit': 'mV', 'scale': 1}}")
 
 
 def opened_with(
@@ -55,7 +64,11 @@ def opened_with(
     backend="auto",
     force_precision=False,
 ) -> dict:
-    """:func:`load`'s arguments as JSON has them, by which another process, in whichever folder, loads the same."""
+    """:func:`load`'s arguments as JSON has them, by which another process, in whichever folder, loads the same.
+
+    Raises InputError for a checkpoint that is no path and a card that is no dictionary.
+    """
+    _check_given(checkpoint, card)
     return {
         "model": _lasting(model) if checkpoint is None else os.fspath(model),
         "device": device,

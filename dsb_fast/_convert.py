@@ -29,6 +29,8 @@ def _files_of(target: str) -> list[str]:
 
 def plan_outputs(files: list[str], folder: str, format: str | None, overwrite: bool) -> list[tuple[str, str]]:
     """Each file with the path of its result. Raises InputError before anything is written."""
+    if os.path.exists(folder) and not os.path.isdir(folder):
+        raise InputError(f"{folder}: not a folder; name one that is, or a new one")
     targets: dict[str, str] = {}
     for path in files:
         stem, suffix = os.path.splitext(os.path.basename(path))
@@ -44,8 +46,17 @@ def plan_outputs(files: list[str], folder: str, format: str | None, overwrite: b
                 raise InputError(f"{path}: its result would replace itself; name another folder")
             if not overwrite:
                 raise InputError(f"{name}: is there already; name another folder, or use --overwrite")
+        _check_folder(os.path.splitext(target)[0], suffix.lower() == ".npy" and not target.endswith(".npy"), overwrite)
         targets[target] = path
     return [(path, target) for target, path in targets.items()]
+
+
+def _check_folder(path: str, may_be_made: bool, overwrite: bool) -> None:
+    """The folder of a file with several ECGs: only the file tells whether it is needed."""
+    if may_be_made and os.path.islink(path):
+        raise InputError(f"{path}: is a link; results are written into no folder behind one")
+    if may_be_made and os.path.exists(path) and not overwrite:
+        raise InputError(f"{path}: is there already; name another folder, or use --overwrite")
 
 
 def _with_leads(recording: _signal_file.Recording, path: str, leads: int) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -51,3 +51,8 @@ class GenerationError(DsbError):
 
 class VerificationError(DsbError):
     """A dataset is not what its manifest says."""
+
+
+def shown(value) -> str:
+    """``value`` as messages have it: on one line, which the text of an array is not, and not too long."""
+    return " ".join(repr(value).split())[:80]

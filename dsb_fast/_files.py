@@ -10,7 +10,37 @@ import stat
 import threading
 from typing import BinaryIO
 
-from ._errors import CheckpointError
+from ._errors import CheckpointError, InputError
+
+
+class NoFileError(IsADirectoryError):
+    """A pipe or a device where a file should be, which is as little a file as a folder."""
+
+
+def _regular(path: str, flags: int) -> int:
+    try:
+        number = os.open(path, flags | os.O_NONBLOCK)  # a pipe is refused, not waited for
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENXIO):  # a link to itself, a socket
+            raise
+        raise NoFileError(errno.EISDIR, "not a regular file", path) from None
+    if stat.S_ISREG(os.fstat(number).st_mode) or stat.S_ISDIR(os.fstat(number).st_mode):  # open() refuses a folder
+        return number
+    os.close(number)
+    raise NoFileError(errno.EISDIR, "not a regular file", path)
+
+
+def open_file(path: str | os.PathLike) -> BinaryIO:
+    """A file for reading, which a device that never ends or a pipe is not. Raises OSError."""
+    return open(path, "rb", opener=_regular)
+
+
+def open_plain(path: str | os.PathLike) -> BinaryIO:
+    """A file of a dataset's folder for reading. Raises OSError; what is there and is no file counts as not there."""
+    try:
+        return open_file(path)
+    except IsADirectoryError:
+        raise FileNotFoundError(errno.ENOENT, "is no regular file", os.fspath(path)) from None
 
 
 @contextlib.contextmanager
@@ -41,37 +71,30 @@ def sha256_of(path: str | os.PathLike) -> str:
     return digest.hexdigest()
 
 
-def open_plain(path: str | os.PathLike) -> BinaryIO:
-    """A regular file of a folder for reading. Raises OSError; what is there and is none counts as not there.
-
-    A pipe would be waited for, a device might have no end.
-    """
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        if error.errno not in (errno.ELOOP, errno.ENXIO):  # a link to itself, a socket
-            raise
-        raise FileNotFoundError(errno.ENOENT, "is no regular file", os.fspath(path)) from None
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise FileNotFoundError(errno.ENOENT, "is no regular file", os.fspath(path))
-        return open(fd, "rb")
-    except BaseException:
-        os.close(fd)
-        raise
+def check_output(path: str) -> None:
+    """Raises InputError where no file can be: at a folder, or in one that is not there."""
+    if os.path.isdir(path):
+        raise InputError(f"{path}: a folder; name a file")
+    if not os.path.isdir(os.path.dirname(path) or "."):
+        raise InputError(f"{path}: its folder is not there; make it, or name a file in one that is")
 
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike):
-    """A temporary name beside ``path``; the file that was made there gets the name ``path`` if nothing was raised."""
+    """A temporary name beside ``path``; the file that was made there gets the name ``path`` if nothing was raised.
+
+    An OSError names ``path``, not the temporary name.
+    """
     path = os.fspath(path)
     temporary = f"{path}.{os.getpid()}.{threading.get_ident()}.tmp"
     try:
         yield temporary
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+        if isinstance(error, OSError) and error.filename == temporary:
+            error.filename = path
         raise
 
 

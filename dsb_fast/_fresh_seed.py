@@ -13,5 +13,11 @@ def given_or_drawn(seed, what: str) -> int:
     if seed is not None:
         return check_range(seed, 0, 0)[0]
     drawn = secrets.randbits(63)
-    sys.stderr.write(f"dsb_fast: seed {drawn} (seed={drawn} makes the same {what} again)\n")
+    note(f"seed {drawn} (seed={drawn} makes the same {what} again)")
     return drawn
+
+
+def note(text: str) -> None:
+    """A line on standard error, where there is one: a process without a terminal may have none."""
+    if sys.stderr is not None:
+        sys.stderr.write(f"dsb_fast: {text}\n")

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from . import _backends, _kernels, _numpy_seeds
-from ._errors import DeviceError, InputError, ModelError
+from . import _backends, _kernels, _memory, _numpy_seeds
+from ._errors import DeviceError, InputError, ModelError, shown
 from ._filter.selection import measure, selected
 from ._models import acceptance
 from ._parallel import ordered
@@ -22,7 +22,7 @@ class Generator:
     """A model on a device, as :func:`dsb_fast.load` returns it.
 
     Sample ``i`` of seed ``s`` is the same whatever the batch size, the number of threads and the range asked for.
-    Methods may be called from several threads.
+    Methods may be called from several threads. Pickled, it opens the model again where it is read.
     """
 
     def __init__(
@@ -52,6 +52,16 @@ class Generator:
         self.opened_with: dict | None = None  # load's arguments, by which another process opens the same
         self.graph_sha256 = opened.sha256  # weights derived at export are part of a sample's identity
 
+    def __repr__(self) -> str:
+        where = f"{self.backend.name} on {self.backend.device}"
+        return f"<dsb_fast.Generator {self.model.name}: {where}, {self.precision}, {self.backend.grade}>"
+
+    def __reduce__(self):
+        """Pickled for another process, a generator is what ``load`` was given: that process opens the model itself."""
+        if self.opened_with is None:
+            raise ModelError(f"{self.model.name}: another process can't open this Generator; dsb_fast.load makes one")
+        return _opened, (self.opened_with,)
+
     def backend_of(self, key):
         """The backend of the graph that ``key`` names (see :func:`_backends.open_first`), opened at the first call."""
         with self._opening:
@@ -68,15 +78,18 @@ class Generator:
         """Samples a call that are worth making where ``count`` are shared out to ``threads``."""
         return self.batch_size if self.backend.fixed_batch else max(1, -(-count // threads))
 
-    def make(self, seed: int, start: int, count: int, options) -> np.ndarray:
-        """``count`` samples in one call of the network, on the calling thread. ``options`` from ``model.options``."""
-        return self.model.samples(self.backend_of, seed, start, count, options)
+    def make(self, seed: int, start: int, count: int, options, threads: int = 1) -> np.ndarray:
+        """``count`` samples in one call of the network, on one thread, or on ``threads`` where the backend can divide a
+        call. ``options`` from ``model.options``."""
+        return self.model.samples(self.backend_of, seed, start, count, options, threads)
 
     def batches(
         self, seed: int, start: int, count: int, options, batch_size: int | None = None, threads: int | None = None
     ):
         """Samples in order, as batches made in parallel: an iterator of arrays, a bounded number of them in memory."""
         threads = threads or self.backend.parallel
+        if self.backend.divides and 0 < count <= (batch_size or self.batch_size * threads):
+            return iter([self.make(seed, start, count, options, threads)])
         size = min(batch_size or self.batch_size, self.share(count, threads))
         jobs = ((first, min(size, start + count - first)) for first in range(start, start + count, size))
         threads = min(threads, -(-count // size) or 1)
@@ -89,7 +102,8 @@ class Generator:
         :func:`dsb_fast.leads.derive_12`. Images: uint8 ``[count, height, width, channels]`` grey levels; options
         ``truncation`` (toward the mean style; 1 is none), ``mixing`` (half of the styles of a second latent); of
         NVIDIA's and rosinality's networks also ``truncation_cutoff``, ``label``, ``noise`` and ``numpy_seed``
-        (docs/images.md). Raises InputError for a number out of range or an option the model lacks.
+        (docs/images.md). Raises InputError for a number out of range, an option the model lacks, or more samples than
+        fit in memory.
 
         >>> import dsb_fast
         >>> dsb_fast.load("cardiovascular.ecg").sample(2, seed=7).shape
@@ -98,7 +112,8 @@ class Generator:
         seed, start, count = check_range(seed, start, count)
         chosen = self.model.options(**options)
         _numpy_seeds.check(chosen, seed, start, count)
-        out = np.empty((count, *self.model.sample_shape(chosen)), self.model.dtype)
+        shape = (count, *self.model.sample_shape(chosen))
+        out = _memory.empty(shape, self.model.dtype, "stream gives them batch after batch")
         done = 0
         for batch in self.batches(seed, start, count, chosen):
             out[done : done + len(batch)] = batch
@@ -125,7 +140,7 @@ class Generator:
 
         ``keep``: only samples for which this condition on measurements is true, or this function of them is (docs/
         filters.md); batches are then what is left of them, and one of which nothing is left does not come.
-        ``with_index`` gives (numbers int64 [n], samples).
+        ``with_index`` gives (numbers int64 [n], samples); the numbers are uint64 from 2**63 on.
         """
         seed, start, count = check_range(seed, start, count)
         size = None if batch_size is None else whole_number("batch_size", batch_size, 1)
@@ -134,6 +149,8 @@ class Generator:
         _numpy_seeds.check(chosen, seed, start, count)
         share = self.share(count, self.backend.parallel)
         size = min(size or min(self.batch_size, share), max(1, count))
+        shape = (size, *self.model.sample_shape(chosen))
+        _memory.check("batch_size", shape, self.model.dtype, "smaller batches need less")
         batches = ((first, min(size, start + count - first)) for first in range(start, start + count, size))
         made = self.made_ahead(seed, batches, size, chosen, min(self.batch_size, share), prefetch=ahead)
         if keep is None and not with_index:
@@ -232,6 +249,12 @@ class Generator:
         }
 
 
+def _opened(how: dict) -> Generator:
+    from ._api import load
+
+    return load(**how)
+
+
 def whole_number(name: str, value, least: int) -> int:
     """``value`` as an int of ``least`` or more. Raises InputError that names the argument."""
     try:
@@ -239,5 +262,5 @@ def whole_number(name: str, value, least: int) -> int:
     except TypeError:
         number = least - 1
     if number < least:
-        raise InputError(f"{name}: {value!r}; it must be a whole number, {least} or more")
+        raise InputError(f"{name}: {shown(value)}; it must be a whole number, {least} or more")
     return number

@@ -16,7 +16,7 @@ import urllib.request
 from collections.abc import Callable
 from typing import NamedTuple
 
-from . import _files
+from . import _files, _json_text
 from ._version import __version__
 
 TIMEOUT_S = 30.0  # without a byte
@@ -86,7 +86,7 @@ def _state(url: str, part: str) -> tuple[_Part | None, int]:
     """What the part is part of and how many bytes it has; without a usable note it has none."""
     try:
         with open(part + ".json", "rb") as file:
-            known = _Part(**json.loads(file.read(1 << 16)))
+            known = _Part(**_json_text.parse(file.read(1 << 16)))
         usable = known.url == url and known.validator and 0 < _have(part) <= known.size
     except (OSError, ValueError, TypeError):
         usable = False

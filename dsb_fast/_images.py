@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 import zlib
 
 import numpy as np
@@ -109,16 +110,21 @@ def saved(picture, name: str, **options) -> bytes:
 
 def decode(data: bytes, format: str, shape: tuple[int, ...]) -> np.ndarray:
     """The image [H, W, C] of a file's bytes, of ``shape``. Raises ValueError if it is anything else."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(io.BytesIO(data), formats=[_NAMES[format]]) as picture:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # it is refused for its size below
+            opened = Image.open(io.BytesIO(data), formats=[_NAMES[format]])
+        with opened as picture:
             height, width, channels = shape
             mode = "RGB" if (format, channels) == ("webp", 1) else MODES[channels]
             if (picture.size, picture.mode) != ((width, height), mode):  # before pixels take memory
                 size = " x ".join(map(str, picture.size))
                 raise ValueError(f"is {size} pixels {picture.mode}, not {width} x {height} {mode}")
             return np.asarray(picture).reshape(height, width, -1)[:, :, :channels]
+    except UnidentifiedImageError:  # names an object in memory
+        raise ValueError(f"is no {format} image") from None
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(str(error) or type(error).__name__) from None
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from . import _animation, _images, _latents, _numpy_seeds, random
 from ._errors import InputError
-from ._files import write_atomically
+from ._files import check_output, write_atomically
 from ._parallel import ordered
 from ._synthetic import Mark
 
@@ -179,10 +179,7 @@ def interpolate(
 
 
 def _refuse_existing(output: str, save_frames: str | None, overwrite: bool) -> None:
-    if os.path.isdir(output):
-        raise InputError(f"{output}: a folder; name a file")
-    if not os.path.isdir(os.path.dirname(output) or "."):
-        raise InputError(f"{output}: its folder is not there; make it, or name a file in one that is")
+    check_output(output)
     if save_frames and os.path.exists(save_frames) and not os.path.isdir(save_frames):
         raise InputError(f"{save_frames}: not a folder; --save-frames takes one, or a new name")
     if overwrite:

@@ -57,7 +57,9 @@ def draw(
         raise InputError(f"{path}: pictures are made as .png, .svg or .pdf")
     if layout not in LAYOUTS:
         raise InputError(f"layout: '{layout}' is not known; there are {', '.join(LAYOUTS)}")
-    for name, value in (("speed", speed_mm_s), ("gain", gain_mm_mv), ("dpi", dpi)):
+    if not 10 <= dpi <= 2400:  # below, letters have no pixels
+        raise InputError(f"dpi: {dpi}; it must be from 10 to 2400")
+    for name, value in (("speed", speed_mm_s), ("gain", gain_mm_mv)):
         if not (math.isfinite(value) and 0 < value <= 2400):
             raise InputError(f"{name}: {value}; it must be above 0 and at most 2400")
     leads = _leads_of(recording, sample)
@@ -67,6 +69,9 @@ def draw(
         raise InputError(f"layout {layout}: needs the standard 12 leads; the file lacks {', '.join(missing)}")
     if rhythm is not None and rhythm not in leads:
         raise InputError(f"rhythm: '{rhythm}' is no lead of this ECG; there are {', '.join(leads)}")
+    length, columns = len(next(iter(leads.values()))), len(rows[0])
+    if length < columns:
+        raise InputError(f"layout {layout}: has {columns} leads side by side; the ECG has {length} points")
     if rhythm is not None and layout != "12x1":
         rows = (*rows, (rhythm,))
     try:
@@ -75,12 +80,11 @@ def draw(
     except ImportError:
         raise MissingDependencyError("plot needs matplotlib; pip install 'dsb-fast[plot]'") from None
 
-    length = len(next(iter(leads.values())))
     duration_s = length / recording.sampling_rate_hz
     width = 2 * _MARGIN_MM + _PULSE_MM + duration_s * speed_mm_s
     height = _HEAD_MM + _FOOT_MM + _ROW_MM * len(rows)
     if max(width, height) / 25.4 * dpi > 32000:
-        raise InputError(f"{path}: the sheet would be {width:.0f} mm wide; a lower --speed or --dpi makes it smaller")
+        raise InputError(f"{path}: the sheet would be {width:.4g} mm wide; a lower --speed or --dpi makes it smaller")
     figure = Figure(figsize=(width / 25.4, height / 25.4), dpi=dpi, facecolor="white")
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0, 0, 1, 1))

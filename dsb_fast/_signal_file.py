@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 from dataclasses import dataclass
 
 import numpy as np
 
+from . import _json_text, _npy_file
 from ._errors import InputError
+from ._files import open_file
 from ._wfdb_file import read_record
 from .leads import LEADS_8, LEADS_12
 
 _MAX_BYTES = 1 << 32
+_MOST_HZ = 1e6
 
 
 @dataclass(frozen=True)
@@ -29,15 +31,18 @@ class Recording:
 
 def _manifest_beside(path: str) -> dict:
     try:
-        with open(os.path.join(os.path.dirname(path) or ".", "dataset.json"), "rb") as file:
-            manifest = json.load(file)
-    except (OSError, ValueError, RecursionError):
+        with open_file(os.path.join(os.path.dirname(path) or ".", "dataset.json")) as file:
+            manifest = _json_text.parse(file.read())
+    except (OSError, ValueError):
         return {}
     return manifest if isinstance(manifest, dict) else {}
 
 
 def read(path: str, sampling_rate_hz: float | None = None) -> Recording:
     """The ECGs of a file. Raises InputError that names the file and what is wrong."""
+    _check_rate("sampling rate", sampling_rate_hz)
+    if os.path.isdir(path):
+        raise InputError(f"{path}: a folder; name files in it, as in {os.path.join(path, '*.asc')}")
     suffix = os.path.splitext(path)[1].lower()
     if suffix not in (".asc", ".csv", ".npy", ".hea"):
         raise InputError(f"{path}: not a format that is read here; there are .asc, .csv, .npy and .hea")
@@ -64,8 +69,14 @@ def read(path: str, sampling_rate_hz: float | None = None) -> Recording:
         if names is None:
             raise InputError(f"{path}: has {samples.shape[1]} leads; 8 (I, II, V1..V6) or the standard 12 are read")
     rate = sampling_rate_hz or own_rate or about.get("sampling_rate_hz")
-    rate = float(rate) if isinstance(rate, (int, float)) and rate > 0 else 500.0
+    rate = float(rate) if isinstance(rate, (int, float)) and rate else 500.0
+    _check_rate(f"{path}: sampling rate", rate)
     return Recording(samples, names, rate, about, timed)
+
+
+def _check_rate(what: str, rate: float | None) -> None:
+    if rate is not None and not 1 / _MOST_HZ <= rate <= _MOST_HZ:
+        raise InputError(f"{what}: {rate} Hz; it must be from {1 / _MOST_HZ:g} to {_MOST_HZ:g}")
 
 
 def _whole(values: np.ndarray) -> np.ndarray:
@@ -103,7 +114,7 @@ def _read_csv(data: bytes):
 
 
 def _read_npy(data: bytes):
-    values = np.load(io.BytesIO(data), allow_pickle=False)
+    values = _npy_file.parse(data)
     if values.ndim == 2:
         values = values[None]
     if values.ndim != 3 or not values.size:

@@ -19,8 +19,8 @@ _SPELT = {lead.upper(): lead for lead in LEADS_12}  # AVR, as PTB-XL has it
 _MICROVOLTS = {"mV": 1000, "uV": 1, "µV": 1}
 _INVALID = -32768
 _MAX_HEADER, _MAX_SIGNALS = 1 << 20, 1 << 32
-_RECORD = re.compile(r"(?P<name>[-\w]+)(?P<segments>/\d+)?\s+(?P<signals>\d{1,4})(?:\s+(?P<rate>[\d.]+(?:e[+-]?\d+)?)"
-                     r"(?:/\S*)?(?:\s+(?P<length>\d{1,15}))?)?(?:\s|$)")  # fmt: skip
+_RECORD = re.compile(r"(?P<name>[-\w]+)(?P<segments>/\d+)?\s+(?P<signals>\d{1,4})(?:$|\s+(?P<rate>[\d.]+(?:e[+-]?\d+)?)"
+                     r"(?:/\S*)?(?:$|\s+(?P<length>\d{1,15})(?:\s|$)))")  # fmt: skip
 _SIGNAL = re.compile(r"(?P<file>\S+)\s+(?P<format>\d+)(?P<more>x\d+)?(?P<skew>:\d+)?(?:\+(?P<offset>\d{1,9}))?"
                      r"(?:\s+(?P<gain>[\d.]+(?:e[+-]?\d+)?)(?:\((?P<baseline>-?\d{1,9})\))?(?:/(?P<unit>\S+))?)?"
                      r"(?:\s+\d+(?:\s+(?P<zero>-?\d{1,9})(?:\s+-?\d+(?:\s+(?P<checksum>-?\d{1,9})(?:\s+-?\d+"
@@ -60,7 +60,7 @@ def read_record(header: bytes, folder: str) -> tuple[tuple[str, ...] | None, np.
     units = _units(folder, signals[0], count, int(record["length"] or 0))
     for signal, values in zip(signals, units, strict=True):
         if signal.checksum and (int(values.sum(dtype=np.int64)) - signal.checksum) % 65536:
-            raise ValueError(f"{signal.file} is damaged: it does not have the checksum of signal {signal.name!r}")
+            raise ValueError(f"{signal.file} is damaged: it does not have the checksum of signal {signal.name[:40]!r}")
     if (units == _INVALID).any():
         raise ValueError("has missing values")
     values = np.stack(

@@ -11,8 +11,8 @@ import operator
 
 import numpy as np
 
-from . import _kernels
-from ._errors import InputError
+from . import _kernels, _memory
+from ._errors import InputError, shown
 
 _UINT64 = 1 << 64
 _MAX_ELEMENTS = 1 << 34
@@ -22,7 +22,7 @@ def _integer(name: str, value, limit: int) -> int:
     try:
         value = operator.index(value)
     except TypeError:
-        raise InputError(f"{name}: {value!r} is not a whole number") from None
+        raise InputError(f"{name}: {shown(value)} is not a whole number") from None
     if not 0 <= value < limit:
         raise InputError(f"{name}: {value} is out of range; it must be from 0 to {limit - 1}")
     return value
@@ -48,7 +48,21 @@ def _buffer(seed, start, count, shape, stream) -> tuple[np.ndarray, tuple[int, .
     elements = math.prod(shape)
     if elements > _MAX_ELEMENTS:
         raise InputError(f"shape: {elements} values a sample are too many; at most {_MAX_ELEMENTS}")
-    return np.empty((count, elements), np.float32), (count, *shape), seed, start, stream
+    out = _memory.empty((count, elements), np.float32, "ask for fewer at a time, with start")
+    return out, (count, *shape), seed, start, stream
+
+
+def _low_and_width(low, high) -> tuple[float, float]:
+    """The lower end and the width of a range, each rounded to float32. Raises InputError."""
+    try:
+        low, high = float(low), float(high)
+        with np.errstate(over="ignore"):
+            begin, width = float(np.float32(low)), float(np.float32(high - low))
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"low, high: {shown(low)}, {shown(high)}; they must be numbers") from None
+    if not (math.isfinite(begin) and math.isfinite(width) and low < high):
+        raise InputError(f"low, high: [{low}, {high}) is no range of float32; low must be below high")
+    return begin, width
 
 
 def uniform(seed, start, count, shape, stream=0, low=0.0, high=1.0, *, threads=0) -> np.ndarray:
@@ -65,12 +79,11 @@ def uniform(seed, start, count, shape, stream=0, low=0.0, high=1.0, *, threads=0
     >>> uniform(0, 0, 1, 2).shape
     (1, 2)
     """
-    low, high = float(low), float(high)
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise InputError(f"low, high: [{low}, {high}) is no range; low must be below high")
+    low, width = _low_and_width(low, high)
+    threads = _integer("threads", threads, 1 << 16)
     out, full, seed, start, stream = _buffer(seed, start, count, shape, stream)
     _kernels.active_variant()  # a forced variant that can't run is reported as such
-    _kernels.random_uniform(out, seed, start, stream, float(np.float32(low)), float(np.float32(high - low)), threads)
+    _kernels.random_uniform(out, seed, start, stream, low, width, threads)
     return out.reshape(full)
 
 
@@ -82,6 +95,7 @@ def normal(seed, start, count, shape, stream=0, *, threads=0) -> np.ndarray:
 
     Parameters and errors as in :func:`uniform`. Returns float32 ``[count, *shape]``.
     """
+    threads = _integer("threads", threads, 1 << 16)
     out, full, seed, start, stream = _buffer(seed, start, count, shape, stream)
     _kernels.active_variant()
     _kernels.random_normal(out, seed, start, stream, threads)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from functools import partial
 
 from ._api import load, opened_with
 from ._deal import dealt, share
 from ._errors import InputError, MissingDependencyError, ModelError
+from ._filter.expression import Condition
+from ._filter.replaced import Block, check_end, make_block
+from ._filter.selection import Selection, selecting
 from ._generator import Generator, whole_number
+from ._parallel import ordered
 from .random import check_range
 
 try:
@@ -32,11 +36,15 @@ class SyntheticDataset(IterableDataset):
     that none comes twice; with ``DataLoader(dataset, batch_size=block_size)`` the order of the whole job is that of
     the numbers, for any number of workers.
 
+    With ``annotate``, names of measurements or "all" (docs/filters.md), each comes with them as its target, (sample,
+    labels float32 ``[L]``). With ``keep``, a condition or a function, in each place is the first of samples i, i +
+    2^48, i + 2 * 2^48, ... that it is true of: as many samples come, in the same order.
+
     Parameters: ``model`` a name or path, as :func:`dsb_fast.load` takes it, or a Generator that it returned;
     ``batched`` gives whole blocks ``[N, ...]``, for ``DataLoader(batch_size=None)``; ``with_index`` gives (index,
-    sample), of a block int64 ``[N]`` and the block; ``transform`` is called with each sample, or block; ``rank`` and
-    ``world_size`` are torch.distributed's when iteration starts, or 0 and 1, unless both are given; ``device``,
-    ``precision``, ``checkpoint`` and ``network`` are load's; ``options`` those of ``Generator.sample``.
+    sample), of a block int64 ``[N]`` and the block, and labels after them; ``transform`` is called with each sample, or
+    block; ``rank`` and ``world_size`` are torch.distributed's when iteration starts, or 0 and 1, unless both are given;
+    ``device``, ``precision``, ``checkpoint`` and ``network`` are load's; ``options`` those of ``Generator.sample``.
 
     A process opens the model when it first needs it. A loader worker makes samples on one thread, the main process on
     all. Raises InputError for a wrong number here, and what ``load`` raises at the first sample.
@@ -56,6 +64,8 @@ class SyntheticDataset(IterableDataset):
         batched: bool = False,
         with_index: bool = False,
         transform: Callable | None = None,
+        keep: str | Callable | None = None,
+        annotate: str | Iterable[str] | None = None,
         rank: int | None = None,
         world_size: int | None = None,
         device: str = "cpu",
@@ -67,11 +77,17 @@ class SyntheticDataset(IterableDataset):
         self._seed, self._start, self._count = check_range(seed, start, count)
         self._block_size = whole_number("block_size", block_size, 1)
         self._batched, self._with_index, self._transform = batched, with_index, transform
+        self._keep = keep
+        self._annotate = annotate if annotate is None or isinstance(annotate, str) else list(annotate)
+        if keep is not None and options.get("numpy_seed"):
+            raise InputError("keep: not with numpy_seed, whose numbers end before those that replace what is rejected")
         self._place = _checked_place(rank, world_size)
         how = {"device": device, "precision": precision, "checkpoint": checkpoint, "network": network}
         self._model, self._options = _model_of(model, how), options
         if isinstance(model, Generator):
-            model.model.options(**options)
+            self._selection(model, model.model.options(**options))
+        elif isinstance(keep, str):
+            Condition.parse(keep)
         self._skipped = 0, 0  # samples, in that epoch
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # seen by workers that persist
         self.set_epoch(0)
@@ -88,6 +104,8 @@ class SyntheticDataset(IterableDataset):
             raise InputError(f"epoch: {epoch} is out of range; it must be from 0 to {(1 << 63) - 1}")
         if self._with_index and first + count > 1 << 63:
             raise InputError(f"with_index: sample {first + count - 1} does not fit torch's int64")
+        if self._keep is not None:
+            check_end(first + count)
         self._epoch.fill_(epoch)
 
     def skip(self, samples: int) -> SyntheticDataset:
@@ -119,27 +137,44 @@ class SyntheticDataset(IterableDataset):
         worker, workers = (info.id, info.num_workers) if info else (0, 1)
         generator = self._model.open()
         options = generator.model.options(**self._options)
+        selection = self._selection(generator, options)
         blocks = partial(dealt, *self._range(), self._block_size, *self._rank_of_all(), worker, workers)
-        made = generator.made_ahead(
-            self._seed, blocks(), self._block_size, options, threads=1 if info else generator.backend.parallel
-        )
-        return self._items(blocks(), made)
+        threads = 1 if info else generator.backend.parallel
+        if selection is None:
+            made = generator.made_ahead(self._seed, blocks(), self._block_size, options, threads=threads)
+            return self._items(self._plain(blocks(), made))
+        make = partial(generator.make, self._seed, options=options)
+        return self._items(ordered(lambda block: make_block(make, selection, *block), blocks(), threads, threads))
 
-    def _items(self, blocks, made) -> Iterator:
+    def _selection(self, generator: Generator, options) -> Selection | None:
+        """What is kept and measured; None if neither is asked for. Raises InputError."""
+        if self._keep is None and self._annotate is None:
+            return None
+        return selecting(generator.model.context(options), self._keep, self._annotate)
+
+    def _plain(self, blocks, made) -> Iterator[Block]:
         with closing(made):
-            for (first, count), array in zip(blocks, made, strict=True):
-                block = torch.from_numpy(array)
-                if self._batched:
-                    yield self._item(range(first, first + count), block)
-                else:
-                    for k in range(count):
-                        yield self._item(first + k, block[k])
+            for (first, count), samples in zip(blocks, made, strict=True):
+                yield Block(samples, range(first, first + count))
 
-    def _item(self, index, sample: torch.Tensor):
-        given = sample if self._transform is None else self._transform(sample)
-        if not self._with_index:
-            return given
-        return torch.tensor(index, dtype=torch.int64) if self._batched else index, given
+    def _items(self, made: Iterator[Block]) -> Iterator:
+        with closing(made):
+            for block in made:
+                samples = torch.from_numpy(block.samples)
+                labels = None if self._annotate is None else torch.from_numpy(block.labels)
+                if self._batched:
+                    yield self._item(block.numbers, samples, labels)
+                else:
+                    for k, number in enumerate(block.numbers):
+                        yield self._item(int(number), samples[k], None if labels is None else labels[k])
+
+    def _item(self, index, sample: torch.Tensor, labels: torch.Tensor | None):
+        item = [sample if self._transform is None else self._transform(sample)]
+        if self._with_index:
+            item.insert(0, torch.tensor(index, dtype=torch.int64) if self._batched else index)
+        if labels is not None:
+            item.append(labels)
+        return tuple(item) if len(item) > 1 else item[0]
 
     def _range(self) -> tuple[int, int]:
         """First sample and number of samples of the epoch that is set, without those skipped."""

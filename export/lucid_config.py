@@ -6,13 +6,11 @@ Nothing is built from such words: the tensors tell the architecture, and whoever
 
 from __future__ import annotations
 
-import json
-import math
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dsb_fast import _files
+from dsb_fast import _files, _json_text
 from dsb_fast._errors import CheckpointError, InputError
 
 from .lucid_shapes import MOST_BLOCKS, MOST_LAYERS, GeneratorShape
@@ -36,7 +34,7 @@ def _is_size(value: Any) -> bool:
 
 
 def _is_rate(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value) and 1e-6 <= value <= 1e3
+    return type(value) in (int, float) and 1e-6 <= value <= 1e3
 
 
 def _is_layers(value: Any) -> bool:
@@ -73,8 +71,8 @@ def read(path: str) -> dict:
         raise CheckpointError(f"{path}: too large to be the architecture of a checkpoint; remove it")
     data = _files.read_regular(path)
     try:
-        values = json.loads(data, object_pairs_hook=_once, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
+        values = _json_text.parse(data, object_pairs_hook=_once)
+    except ValueError:
         raise CheckpointError(f"{path}: not JSON; remove it to have the architecture read off the tensors") from None
     try:
         _check(values, CONFIG)
@@ -88,10 +86,6 @@ def _once(pairs: list[tuple[str, Any]]) -> dict:
     if len(values) != len(pairs):
         raise ValueError("a name twice")
     return values
-
-
-def _no_constant(name: str):
-    raise ValueError(name)
 
 
 def _shown(value: Any) -> str:

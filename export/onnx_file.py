@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import onnx
 
+from dsb_fast import _json_text
 from dsb_fast._errors import CheckpointError
 
 from .onnx_kinds import kind_of, sample_shape
@@ -18,6 +19,7 @@ FORMAT_VERSION = 1
 FLAVOURS = ("portable", "fused")
 _MAX_NODES = 10_000
 _STORED = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.INT64)
+_LONGEST_CARD = 1 << 20  # characters; those that are exported have a few thousand
 
 
 class Exported(NamedTuple):
@@ -130,8 +132,8 @@ def _check_constants(graph: onnx.GraphProto) -> None:
 
 def _card(text: str) -> dict:
     try:
-        card = json.loads(text)
-    except (ValueError, RecursionError):
+        card = _json_text.parse(text) if len(text) <= _LONGEST_CARD else None
+    except ValueError:
         card = None
     if not isinstance(card, dict):
         raise CheckpointError("its metadata property card is not a JSON object")

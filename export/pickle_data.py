@@ -23,6 +23,7 @@ _LITERALS = {
     "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8",
 }  # fmt: skip
 _MARK = object()
+_MOST_BITS = 1024  # of a number: longer ones can't even be written in an error
 
 
 class Symbol:
@@ -47,6 +48,8 @@ class _Machine:
             if name == "STOP":
                 return self.pop()
             if name in _LITERALS:
+                if type(argument) is int and argument.bit_length() > _MOST_BITS:
+                    raise CheckpointError(f"its pickle has a number of {argument.bit_length()} bits")
                 self.stack.append(argument)
             elif name in _CONSTANTS:
                 self.stack.append(_CONSTANTS[name])

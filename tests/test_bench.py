@@ -11,6 +11,8 @@ from dsb_fast._bench import findings
 from dsb_fast._bench.measure import IN_MEMORY, Way
 from dsb_fast._bulk.stats import Stats
 
+pytestmark = pytest.mark.variant_independent  # what is said of times, not what is timed
+
 
 def _stats(threads=2, elapsed=10.0, **stages):
     """Stage: (wall seconds, processor seconds) of all its threads."""

@@ -13,6 +13,7 @@ from dsb_fast._library import has_library
 
 ROOT = Path(__file__).resolve().parent.parent
 BENCHMARKS = ROOT / "benchmarks"
+pytestmark = pytest.mark.variant_independent  # how kernels are measured, not what they make
 
 _SMALL = """
 import json, sys

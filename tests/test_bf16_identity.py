@@ -58,6 +58,7 @@ print(_kernels.active_variant(), digest.hexdigest(), kept, lane)
 """
 
 
+@pytest.mark.variant_independent  # goes through the variants by itself
 def test_every_variant_is_the_same_over_threads_and_batch(tmp_path):
     """And runs its own instructions: vdpbf16ps takes denormal numbers for zero, what other variants do keeps them."""
     digests = {}

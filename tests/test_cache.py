@@ -5,11 +5,21 @@ from __future__ import annotations
 import os
 
 import pytest
+import torch
 from dsb_fast.export import onnx_file
+from references.make_checkpoint import state_dict
 
 import dsb_fast
 from dsb_fast import _cache, _fused, _kernels
 from dsb_fast._models.ecg_source import open_source
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A network whose graph is made in no time."""
+    path = tmp_path_factory.mktemp("small") / "net.pt"
+    torch.save(state_dict(6), path)
+    return str(path)
 
 
 @pytest.fixture
@@ -21,8 +31,8 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache", built
 
 
-def _digest():
-    return open_source(None).graph(5000).sha256
+def _digest(checkpoint=None):
+    return open_source(checkpoint).graph(5000).sha256
 
 
 def test_second_load_builds_nothing(cache):
@@ -33,9 +43,9 @@ def test_second_load_builds_nothing(cache):
 
 @pytest.mark.parametrize("part", ["onnx", "weights"])
 @pytest.mark.parametrize("hurt", ["flip", "cut", "empty", "no_digest", "wrong_digest", "absent"])
-def test_damaged_entry_is_rebuilt(cache, hurt, part):
+def test_damaged_entry_is_rebuilt(cache, small, hurt, part):
     folder, built = cache
-    first = _digest()
+    first = _digest(small)
     graph = next(folder.glob(f"*.{part}"))
     note = next(folder.glob("*.sha256"))
     raw = bytearray(graph.read_bytes())
@@ -47,9 +57,9 @@ def test_damaged_entry_is_rebuilt(cache, hurt, part):
         "wrong_digest": lambda: note.write_text(" ".join(["0" * 64] * 3)),
         "absent": graph.unlink,
     }[hurt]()  # fmt: skip
-    assert _digest() == first and len(built) == 2
+    assert _digest(small) == first and len(built) == 2
     assert graph.read_bytes() == whole
-    assert _digest() == first and len(built) == 2
+    assert _digest(small) == first and len(built) == 2
 
 
 def test_another_exporter_gets_its_own_entry(cache, monkeypatch):
@@ -77,16 +87,16 @@ def packed(tmp_path, monkeypatch):
     return tmp_path / "cache", made
 
 
-def _sample():
-    return dsb_fast.load("cardiovascular.ecg", device="cpu").sample(1, seed=4)
+def _sample(model="cardiovascular.ecg"):
+    return dsb_fast.load(model, device="cpu").sample(1, seed=4)
 
 
 @pytest.mark.parametrize("part", ["f32", "sha256"])
 @pytest.mark.parametrize("hurt", ["flip", "cut", "longer", "empty", "absent", "folder"])
-def test_damaged_weights_are_packed_again(packed, hurt, part):
+def test_damaged_weights_are_packed_again(packed, small, hurt, part):
     folder, made = packed
-    first = _sample()
-    assert (_sample() == first).all() and len(made) == 1
+    first = _sample(small)
+    assert (_sample(small) == first).all() and len(made) == 1
     file = next(folder.glob(f"*.{part}"))
     whole = file.read_bytes()
     raw = bytearray(whole)
@@ -96,9 +106,9 @@ def test_damaged_weights_are_packed_again(packed, hurt, part):
         "longer": lambda: file.write_bytes(whole + b"12345678"), "empty": lambda: file.write_bytes(b""),
         "folder": lambda: (file.unlink(), file.mkdir()),
     }[hurt]()  # fmt: skip
-    assert (_sample() == first).all() and len(made) == 2
+    assert (_sample(small) == first).all() and len(made) == 2
     if hurt != "folder":
-        assert (_sample() == first).all() and len(made) == 2 and file.read_bytes() == whole
+        assert (_sample(small) == first).all() and len(made) == 2 and file.read_bytes() == whole
 
 
 def test_another_extension_packs_its_own_weights(packed, monkeypatch):

@@ -19,16 +19,16 @@ from dsb_fast._cli import COMMANDS
 from dsb_fast._library import has_library
 
 
-def test_generate_verify_and_again(command, tmp_path, generator):
-    done = command("generate", "cardiovascular.ecg", "-n", 5, "-o", "d", "--seed", 9, check=0)
+def test_generate_verify_and_again(process, tmp_path, generator):
+    done = process("generate", "cardiovascular.ecg", "-n", 5, "-o", "d", "--seed", 9, check=0)
     assert done.stdout == "" and done.stderr == ""
     assert sorted(os.listdir(tmp_path / "d")) == ["0.asc", "1.asc", "2.asc", "3.asc", "4.asc", "dataset.json"]
     assert (generator.sample(1, seed=9, start=3)[0] == np.loadtxt(tmp_path / "d/3.asc", dtype=int).T).all()
-    done = command("verify", "d", "--sample", 2, check=0)
+    done = process("verify", "d", "--sample", 2, check=0)
     assert "5 samples" in done.stdout and done.stderr == ""
-    done = command("generate", "cardiovascular.ecg", "-n", 5, "-o", "d", "--seed", 9, check=0)
+    done = process("generate", "cardiovascular.ecg", "-n", 5, "-o", "d", "--seed", 9, check=0)
     assert "finished already" in done.stderr and done.stdout == ""
-    assert command("generate", "cardiovascular.ecg", "-n", 5, "-o", "d", "--seed", 9, "--quiet", check=0).stderr == ""
+    assert process("generate", "cardiovascular.ecg", "-n", 5, "-o", "d", "--seed", 9, "--quiet", check=0).stderr == ""
 
 
 @pytest.mark.parametrize(
@@ -59,8 +59,8 @@ def test_unknown_model(command, one_line, model):
 @pytest.mark.parametrize(
     "arguments", [["fly"], ["generate"], ["verify"], ["verify", "nowhere"], ["plot", "nowhere.asc"]]
 )
-def test_other_wrong_commands(command, one_line, arguments):
-    one_line(command(*arguments), 2)
+def test_other_wrong_commands(process, one_line, arguments):
+    one_line(process(*arguments), 2)
 
 
 def test_foreign_folder_is_refused_and_kept(command, one_line, tmp_path):
@@ -103,13 +103,13 @@ def test_full_disk(tmp_path):
 
 
 @pytest.mark.variant_independent
-def test_help_names_every_command(command):
-    text = command("--help", check=0).stdout
+def test_help_names_every_command(command, process):
+    text = process("--help", check=0).stdout
     assert all(name in text for name in COMMANDS)
     for name in COMMANDS:
         assert "usage: dsb-fast" in command(name, "--help", check=0).stdout
-    assert command("--version", check=0).stdout.strip() == f"dsb-fast {dsb_fast.__version__}"
-    assert command().returncode == 2
+    assert process("--version", check=0).stdout.strip() == f"dsb-fast {dsb_fast.__version__}"
+    assert process().returncode == 2
 
 
 @pytest.mark.variant_independent
@@ -119,10 +119,10 @@ def test_list(command):
     assert json.loads(command("list", "--json", check=0).stdout) == dsb_fast.models()
 
 
-def test_devices(command):
-    text = command("devices", check=0).stdout
+def test_devices(process):
+    text = process("devices", check=0).stdout
     assert "cpu" in text and "runs" in text
-    found = json.loads(command("devices", "--json", check=0).stdout)
+    found = json.loads(process("devices", "--json", check=0).stdout)
     assert found["active_variant"] and [r["device"] for r in found["devices"]] == [
         r["device"] for r in dsb_fast.devices()
     ]
@@ -164,8 +164,8 @@ def test_foreign_checkpoint_says_what_it_assumes(command, tmp_path):
     assert command("generate", "net.pt", "-n", 2, "-o", "e", "--card", "card.json", check=0).stderr == ""
 
 
-def test_debug_shows_the_traceback(command):
-    done = command("generate", "cardiovascular.eeg", "-n", 1, "-o", "d", "--debug")
+def test_debug_shows_the_traceback(process):
+    done = process("generate", "cardiovascular.eeg", "-n", 1, "-o", "d", "--debug")
     assert done.returncode != 0 and "Traceback" in done.stderr
 
 

@@ -80,6 +80,20 @@ def test_convert_never_replaces_by_itself(command, one_line, files):
     assert (folder / "a.asc").read_bytes() == before
 
 
+def test_the_folder_of_several_ecgs_is_not_replaced_by_itself(command, one_line, files, tmp_path):
+    command("convert", "c.npy", "-o", "out", "--format", "asc", check=0)
+    before = (tmp_path / "out/c/0.asc").read_bytes()
+    for format in ("asc", "wfdb"):
+        assert "out/c" in one_line(command("convert", "c.npy", "-o", "out", "--leads", 8, "--format", format), 2)
+    assert (tmp_path / "out/c/0.asc").read_bytes() == before and len(list((tmp_path / "out/c").iterdir())) == 2
+    command("convert", "c.npy", "-o", "out", "--leads", 8, "--format", "asc", "--overwrite", check=0)
+    assert (tmp_path / "out/c/0.asc").read_bytes() != before
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked/c").symlink_to(tmp_path)
+    assert "link" in one_line(command("convert", "c.npy", "-o", "linked", "--format", "asc", "--overwrite"), 2)
+    assert not (tmp_path / "0.asc").exists()
+
+
 def test_objects_in_npy_are_never_unpickled(command, one_line, data, tmp_path):
     one_line(command("plot", data / "unsafe/reduce_objects.npz"), 2)
     np.save(tmp_path / "x.npy", np.array([{}]), allow_pickle=True)

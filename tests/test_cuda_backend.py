@@ -75,6 +75,8 @@ def test_many_threads_on_two_batches(runtime):
     with ThreadPoolExecutor(6) as pool:
         parts = list(pool.map(lambda first: gpu.make(4, first, 2, options), range(0, 12, 2)))
     identical(np.concatenate(parts), expected)
+    # A CUDA graph is the thread's that captured it.
+    assert len(set().union(*(session.threads for session in runtime.sessions))) == 1
 
 
 def test_a_dataset_says_what_it_was_made_with_and_what_it_waited_for(runtime, tmp_path, capsys):

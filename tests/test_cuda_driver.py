@@ -118,7 +118,7 @@ def test_a_capture_is_alone():
         thread.start()
         assert not started.wait(0.05)
         seen.append("work")
-    thread.join(5)
+    thread.join(60)
     with gate.work():
         seen.append("after")
     assert seen == ["work", "capture", "after"]

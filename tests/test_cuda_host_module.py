@@ -375,3 +375,87 @@ def test_what_can_not_be_done_on_the_device_is_named(on_device):
         with pytest.raises(dsb_fast.InputError, match=message) as caught:
             call()
         assert "\n" not in str(caught.value)
+
+
+# ---- packed weights
+
+
+@pytest.mark.parametrize("up, down, taps", [(1, 1, None), (2, 1, [1, 3, 3, 1]), (1, 2, [1, 2, 1])])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_weight_that_is_packed_once_gives_the_same_bits(on_device, up, down, taps, dtype):
+    x, styles = torch.from_numpy(_random(0, 2, 5, 9, 8)).to(dtype), _random(2, 2, 5)
+    weight = torch.from_numpy(_random(1, 7, 5, 3, 3))
+    f = None if taps is None else ops.setup_filter(taps)
+    kept, how = ops.PackedWeight(weight), {"up": up, "down": down, "padding": 1, "resample_filter": f}
+    for demodulate in (True, False):
+        expected = ops.modulated_conv2d(x, weight, styles, demodulate=demodulate, **how)
+        for _ in range(2):
+            assert torch.equal(ops.modulated_conv2d(x, kept, styles, demodulate=demodulate, **how), expected)
+    before = ops.modulated_conv2d(x[:1], kept, styles[:1], **how)
+    weight[...] = 0  # what was packed is packed
+    assert torch.equal(ops.modulated_conv2d(x[:1], kept, styles[:1], **how), before)
+    changed = ops.modulated_conv2d(x[:1], kept, styles[:1], **(how | {"padding": 2}))
+    assert not changed.count_nonzero()  # another use is packed when it is first met
+
+
+def test_a_packed_weight_is_for_its_own_use(module):
+    x, weight = _random(0, 1, 2, 4, 4), _random(1, 3, 2, 3, 3)
+    kept = module.PackedWeight(weight, x, 1, 1, [1, 1, 1, 1], None, True, True)
+    assert kept.shape == [3, 2, 3, 3]
+    styles = _random(2, 1, 2)
+    for image, padding in ((x.astype(np.float16), 1), (x, 2)):
+        with pytest.raises(ValueError, match="weight was packed for another device, type of x, resampling or padding"):
+            module.modulated_conv2d(image, kept, styles, None, 1, 1, [padding] * 4, None, True, True)
+    with pytest.raises(dsb_fast.InputError, match=r"^PackedWeight: weight is \[3\], needs \[out, in, h, w\]"):
+        ops.PackedWeight(np.ones(3))
+
+
+def test_a_packed_weight_elsewhere_is_the_weight():
+    x, weight, styles = _random(0, 1, 2, 4, 4), _random(1, 3, 2, 3, 3), _random(2, 1, 2)
+    made = ops.modulated_conv2d(x, ops.PackedWeight(weight), styles, padding=1)
+    np.testing.assert_array_equal(made, ops.modulated_conv2d(x, weight, styles, padding=1))
+
+
+# ---- addresses
+
+
+def _shifted(array, by):
+    """The same values, ``by`` elements behind an aligned address."""
+    room = np.zeros(array.size + 64, array.dtype)
+    first = -room.ctypes.data % 64 // array.itemsize + by
+    made = room[first : first + array.size].reshape(array.shape)
+    made[...] = array
+    return made
+
+
+@pytest.mark.parametrize("kind", ["float32", "float16"])
+@pytest.mark.parametrize("by", range(8))
+def test_wide_accesses_are_at_aligned_addresses_alone(module, kind, by):
+    """The host build throws where a device would stop: arrays and results may begin at any element."""
+    x, taps = _random(0, 2, 8, 8, 8).astype(kind), np.ones((4, 4), np.float32)
+    single, out = x[:, :1].copy(), np.zeros((2, 8, 16, 16), kind)
+    step = [(taps, [1, 1], [1, 1], [2, 1, 2, 1], 1.0)]
+    calls = {
+        "upfirdn2d": lambda at, to: module.upfirdn2d(at(x), step, True, out=to(np.zeros_like(x))),
+        "upsample": lambda at, to: module.upsample_bilinear2d(at(x), out=to(out)),
+        "upsample single": lambda at, to: module.upsample_bilinear2d(at(single), out=to(out[:, :1].copy())),
+        "bias_act": lambda at, to: module.bias_act(
+            at(x), at(_random(1, 8)), 1, "relu", 0.0, 1.0, -1.0, out=to(np.zeros_like(x))
+        ),
+        "microvolt": lambda at, to: module.to_microvolt(at(x), 100.0, out=to(np.zeros(x.shape, np.int16))),
+        "uint8": lambda at, to: module.to_uint8(
+            at(x[:, :3].copy()), 100.0, 99.0, out=to(np.zeros((2, 8, 8, 3), np.uint8))
+        ),
+        "philox": lambda at, to: module.philox_normal(1, 2, 3, [8], out=to(np.zeros((3, 8), np.float32))),
+    }
+    for name, call in calls.items():
+        expected = _numpy(call(lambda v: v, lambda v: v)).copy()
+        for read, made in ((by, 0), (0, by), (by, by)):
+            got = call(lambda v, n=read: _shifted(v, n), lambda v, n=made: _shifted(v, n))
+            np.testing.assert_array_equal(_numpy(got), expected, err_msg=name)
+
+
+def test_layers_that_no_launch_holds_are_refused(module):
+    x, weight = _random(0, 1, 1, 1, 1), _random(1, 1, 1, 300, 300)
+    with pytest.raises(ValueError, match=r"up is 300 x 300 .* a GPU takes 255 x 255"):
+        module.modulated_conv2d(x, weight, None, None, 300, 1, [0, 0, 0, 0], None, False, True)

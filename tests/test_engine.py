@@ -190,11 +190,11 @@ def test_files_of_a_checkpoint_are_sent_whole(tmp_path, monkeypatch):
     assert packed({"model": "cardiovascular.ecg", "checkpoint": None}, None) is None
 
 
-def test_without_ray_one_line(command, one_line):
-    (command.folder / "ray.py").write_text("raise ImportError")
-    done = command("generate", "cardiovascular.ecg", "-n", 1, "-o", "d", "--engine", "ray")
+def test_without_ray_one_line(process, one_line):
+    (process.folder / "ray.py").write_text("raise ImportError")
+    done = process("generate", "cardiovascular.ecg", "-n", 1, "-o", "d", "--engine", "ray")
     assert one_line(done, 2) == "dsb-fast: engine ray: Ray is not there; pip install 'dsb-fast[ray]' brings it"
-    assert not (command.folder / "d").exists()
+    assert not (process.folder / "d").exists()
 
 
 @pytest.mark.parametrize(

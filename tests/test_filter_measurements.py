@@ -17,8 +17,6 @@ from dsb_fast._filter.image import IMAGE
 from dsb_fast._filter.measurements import Measurer
 from dsb_fast.leads import LEADS_8, LEADS_12, derive_12
 
-pytestmark = pytest.mark.variant_independent
-
 ABOUT = {"lead_names": list(LEADS_8), "sampling_rate_hz": 500.0}
 WAVES = ("qrs_duration_ms", "pr_interval_ms", "qt_interval_ms", "qtc_bazett_ms", "qrs_range_uv")
 OF_BEATS = ("heart_rate_bpm", "rr_min_ms", "rr_max_ms", "rr_sd_ms", "rmssd_ms")

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from references.image_generator import ImageGenerator
-from references.recorded_system import Killed, RecordedSystem
+from references.recorded_system import Killed, Quick
 from references.trees import tree
 
 import dsb_fast
@@ -103,13 +103,13 @@ def test_its_options_are_its_own(raw, generator, tmp_path):
 
 
 def test_its_datasets_are_resumed_and_extended(raw, tmp_path):
-    made, system = ImageGenerator(8), RecordedSystem()
+    made, system = ImageGenerator(8), Quick()
     make(made, tmp_path / "whole", how={"system": system})
     for stop_at in range(0, len(system.log), 3):
         folder = tmp_path / f"d{stop_at}"
         with pytest.raises(Killed):
-            make(made, folder, how={"system": RecordedSystem(stop_at, Killed())})
-        make(made, folder)
+            make(made, folder, how={"system": Quick(stop_at, Killed())})
+        make(made, folder, how={"system": Quick()})
         assert tree(folder) == tree(tmp_path / "whole"), f"stopped at call {stop_at}"
     make(made, tmp_path / "longer", 5, how={"batch_size": 2})
     make(made, tmp_path / "longer", 7, how={"extend": True})
@@ -131,23 +131,23 @@ def test_damage_is_found(raw, tmp_path, damage):
             list(format_.decode([file], shard))
 
 
-def test_the_command_knows_it(raw, command, generator, one_line, tmp_path):
+def test_the_command_knows_it(raw, process, generator, one_line, tmp_path):
     env = {"PYTHONPATH": os.pathsep.join([str(raw), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)}
     arguments = ("generate", "cardiovascular.ecg", "-n", 4, "-o", "d", "--seed", SEED, "--shard-size", 2, "--quiet",
                  "--device", "cpu", "--format", NAME)  # fmt: skip
-    command(*arguments, "--workers", 2, env=env, check=0)
+    process(*arguments, "--workers", 2, env=env, check=0)
     stored = b"".join((tmp_path / f"d/{k:09d}.raw").read_bytes() for k in (0, 2))
     assert stored == generator.sample(4, seed=SEED).tobytes()
-    command("verify", "d", "--sample", 2, env=env, check=0)
-    command(*arguments, "--overwrite", "--format-option", "byte_order=big", env=env, check=0)
+    process("verify", "d", "--sample", 2, env=env, check=0)
+    process(*arguments, "--overwrite", "--format-option", "byte_order=big", env=env, check=0)
     stored = b"".join((tmp_path / f"d/{k:09d}.raw").read_bytes() for k in (0, 2))
     assert stored == generator.sample(4, seed=SEED).astype(">i2").tobytes()
-    command("verify", "d", env=env, check=0)
+    process("verify", "d", env=env, check=0)
     for given, words in (("byte_order", "NAME=VALUE"), ("colour=none", "no option is called colour")):
-        assert words in one_line(command(*arguments, "--format-option", given, env=env), 2)
+        assert words in one_line(process(*arguments, "--format-option", given, env=env), 2)
     without = {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}
-    assert "'raw' is not known" in one_line(command(*arguments, env=without), 2)
-    assert "'raw' is not known" in one_line(command("verify", "d", env=without), 2)
+    assert "'raw' is not known" in one_line(process(*arguments, env=without), 2)
+    assert "'raw' is not known" in one_line(process("verify", "d", env=without), 2)
 
 
 BROKEN = f"""

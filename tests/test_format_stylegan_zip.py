@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from references.image_generator import ImageGenerator
-from references.recorded_system import Killed, RecordedSystem
+from references.recorded_system import Killed, Quick
 from references.trees import tree
 
 import dsb_fast
@@ -192,16 +192,16 @@ def test_batch_size_and_threads_do_not_change_bytes(tmp_path_factory, batch_size
     assert tree(folder / "a") == tree(folder / "b")
 
 
-@pytest.mark.parametrize(("shard_size", "after"), [(None, False), (4, True)])
-def test_killed_at_every_call_and_started_again(tmp_path, shard_size, after):
-    system = RecordedSystem()
+@pytest.mark.parametrize("shard_size", [None, 4])
+def test_killed_at_every_call_and_started_again(tmp_path, shard_size):
+    system = Quick()
     make(tmp_path / "whole", shard_size=shard_size, how={"system": system})
     assert len(system.log) > 25
     for stop_at in range(len(system.log)):
         folder = tmp_path / f"d{stop_at}"
         with pytest.raises(Killed):
-            make(folder, shard_size=shard_size, how={"system": RecordedSystem(stop_at, Killed(), after)})
-        make(folder, shard_size=shard_size)
+            make(folder, shard_size=shard_size, how={"system": Quick(stop_at, Killed())})
+        make(folder, shard_size=shard_size, how={"system": Quick()})
         assert tree(folder) == tree(tmp_path / "whole"), f"stopped at call {stop_at}"
 
 

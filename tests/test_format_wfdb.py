@@ -17,7 +17,7 @@ import pytest
 import wfdb
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from references.recorded_system import Killed, RecordedSystem
+from references.recorded_system import RecordedSystem
 from references.trees import tree
 
 import dsb_fast
@@ -142,37 +142,14 @@ def test_batch_size_and_threads_do_not_change_bytes(generator, undisturbed, tmp_
     assert tree(folder) == tree(undisturbed)
 
 
-@pytest.mark.parametrize("after", [False, True])
-def test_killed_at_every_call_and_started_again(generator, tmp_path, after):
+def test_a_header_never_names_a_file_that_is_not_there(generator, tmp_path):
+    """Kills and full disks at every call: tests/test_faults.py."""
     system = RecordedSystem()
-    make(generator, tmp_path / "count", 3, shard_size=2, how={"system": system})
-    expected = tree(tmp_path / "count")
+    make(generator, tmp_path / "d", 3, shard_size=2, how={"system": system})
     renamed = [os.path.basename(str(target)) for name, target in system.log if name == "rename"]
-    for number in range(3):  # a header never names a file that is not there
+    for number in range(3):
         assert renamed.index(f"{number}.dat") < renamed.index(f"{number}.hea")
     assert renamed[-2:] == ["RECORDS", "dataset.json"]
-    for stop_at in range(len(system.log)):
-        folder, killed = tmp_path / str(stop_at), RecordedSystem(stop_at, Killed(), after)
-        with pytest.raises(Killed):
-            make(generator, folder, 3, shard_size=2, how={"system": killed})
-        make(generator, folder, 3, shard_size=2)
-        assert tree(folder) == expected, f"stopped at call {stop_at}: {killed.log[stop_at]}"
-
-
-def test_a_full_disk_at_every_call_loses_nothing(generator, tmp_path):
-    system = RecordedSystem()
-    make(generator, tmp_path / "count", 3, shard_size=2, how={"system": system})
-    expected = tree(tmp_path / "count")
-    for stop_at in range(len(system.log)):
-        folder, failing = tmp_path / str(stop_at), RecordedSystem(stop_at)
-        try:
-            make(generator, folder, 3, shard_size=2, how={"system": failing})
-        except dsb_fast.GenerationError as error:
-            assert "No space left" in str(error) and "\n" not in str(error)
-        else:
-            assert failing.log[stop_at] == ("close", str(folder / "dataset.journal"))
-        make(generator, folder, 3, shard_size=2)
-        assert tree(folder) == expected, f"failed at call {stop_at}: {failing.log[stop_at]}"
 
 
 def test_extended_equals_made_in_one_go(generator, undisturbed, tmp_path):

@@ -22,9 +22,9 @@ def rgba(data):
     return images.folder(data, "rgba_noconst32")
 
 
-def test_generate_verify_and_again(command, one_line, rgba, tmp_path):
+def test_generate_verify_and_again(process, one_line, rgba, tmp_path):
     arguments = ("generate", rgba, "-n", 5, "-o", "d", "--seed", 9, "--format", "npy", "--truncation", 0.6, "--mixing")
-    done = command(*arguments, "--network", "plain", "--shard-size", 3, check=0)
+    done = process(*arguments, "--network", "plain", "--shard-size", 3, check=0)
     assert done.stdout == "" and done.stderr == ""
     manifest = json.loads((tmp_path / "d/dataset.json").read_text())
     assert manifest["options"] == {"network": "plain", "truncation": 0.6, "mixing": True, "noise": "random"}
@@ -34,11 +34,11 @@ def test_generate_verify_and_again(command, one_line, rgba, tmp_path):
     expected = generator.sample(5, seed=9, truncation=0.6, mixing=True)
     stored = np.concatenate([np.load(tmp_path / f"d/{k:09d}.npy") for k in (0, 3)])
     assert (stored == expected).all()
-    done = command("verify", "d", "--sample", 2, "--checkpoint", rgba, check=0)
+    done = process("verify", "d", "--sample", 2, "--checkpoint", rgba, check=0)
     assert "5 samples" in done.stdout and "2 made again" in done.stdout
-    assert "--checkpoint" in one_line(command("verify", "d", "--sample", 2), 2)
-    assert "finished already" in command(*arguments, "--network", "plain", "--shard-size", 3, check=0).stderr
-    assert command(*arguments, "--shard-size", 3).returncode == 2  # another network
+    assert "--checkpoint" in one_line(process("verify", "d", "--sample", 2), 2)
+    assert "finished already" in process(*arguments, "--network", "plain", "--shard-size", 3, check=0).stderr
+    assert process(*arguments, "--shard-size", 3).returncode == 2  # another network
 
 
 def test_pictures_of_the_gitract_model(command, rgba, data, tmp_path):
@@ -168,9 +168,9 @@ def test_broken_checkpoints_are_refused(data, tmp_path, monkeypatch, name):
 
 
 @pytest.mark.parametrize("name", ["lucid/nan_one", "lucid/path_traversal", "reduce_zip.pt", "nv_reduce_nested.pkl"])
-def test_the_command_refuses_them_in_one_line(command, one_line, data, tmp_path, name):
+def test_the_command_refuses_them_in_one_line(process, one_line, data, tmp_path, name):
     for model in ([data / "unsafe" / name], ["digestive.gitract", "--checkpoint", data / "unsafe" / name]):
-        one_line(command("generate", *model, "-n", 1, "-o", "d"), 2)
+        one_line(process("generate", *model, "-n", 1, "-o", "d"), 2)
     assert not os.listdir(tmp_path)
 
 

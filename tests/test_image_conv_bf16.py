@@ -127,6 +127,7 @@ print(_kernels.active_variant(), digest.hexdigest())
 """
 
 
+@pytest.mark.variant_independent  # goes through the variants by itself
 def test_variants_with_fma_have_the_same_bits(tmp_path):
     """Products of two bfloat16 are exact in float32, so they all make the same sums."""
     made = {}

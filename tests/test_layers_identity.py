@@ -48,6 +48,7 @@ print(_kernels.active_variant(), fused.hexdigest(), exact.hexdigest())
 """
 
 
+@pytest.mark.variant_independent  # goes through the variants by itself
 def test_variants_agree(tmp_path):
     """All of them where nothing is fused, all but scalar where sums are."""
     fused, exact = {}, set()

@@ -138,6 +138,7 @@ def test_lr_mlp_is_told_once():
         ({"lr_mlp": "0.1"}, "lr_mlp is '0.1', needs a number"),
         ({"lr_mlp": 0}, "lr_mlp is 0, needs a number"),
         ({"lr_mlp": float("nan")}, "lr_mlp is nan"),
+        ({"lr_mlp": 10**400}, "lr_mlp is 1000"),
         ({"image_size": 100}, "image_size is 100, needs a power of two from 4 to 2048"),
         ({"attn_layers": [0]}, r"attn_layers is [0], needs a list of whole numbers"),
         ({"transparent": 1}, "transparent is 1, needs true or false"),

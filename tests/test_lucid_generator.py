@@ -73,6 +73,7 @@ print(_kernels.active_variant(), digest.hexdigest())
 """
 
 
+@pytest.mark.variant_independent  # goes through the variants by itself
 @native_only
 def test_variants_with_fused_multiply_add_agree_on_whole_images(tmp_path, data):
     files, digests = [str(data / f"lucid/{name}.npz") for name in sorted(CHECKPOINTS)], set()

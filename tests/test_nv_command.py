@@ -327,9 +327,9 @@ def test_hostile_files(run, data, tmp_path, name):
     assert not os.listdir(tmp_path)
 
 
-def test_a_hostile_file_in_a_process_of_its_own(command, one_line, data, tmp_path):
+def test_a_hostile_file_in_a_process_of_its_own(process, one_line, data, tmp_path):
     for name in UNSAFE[3:5]:
-        one_line(command("generate", data / "unsafe" / name, "-n", 1, "-o", "d"), 2)
+        one_line(process("generate", data / "unsafe" / name, "-n", 1, "-o", "d"), 2)
     assert not os.listdir(tmp_path)
 
 

@@ -47,6 +47,7 @@ print(_kernels.active_variant(), digest.hexdigest())
 """
 
 
+@pytest.mark.variant_independent  # goes through the variants by itself
 def test_variants_with_fused_multiply_add_agree(tmp_path):
     results = {}
     for name, words in variants.each(_PROGRAM, tmp_path):

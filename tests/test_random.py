@@ -109,6 +109,7 @@ def _digest(cwd, **env) -> list[str]:
     return done.stdout.split()
 
 
+@pytest.mark.variant_independent  # goes through the variants by itself
 def test_every_variant_and_the_fallback_give_the_same_bits(tmp_path):
     lacking = [name for name, available in _kernels.variants() if not available]
     if lacking:

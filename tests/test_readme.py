@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import doctest
 import re
 import subprocess
@@ -56,6 +57,29 @@ def test_every_command_is_documented():
     text = (ROOT / "docs/command-line.md").read_text()
     for name in COMMANDS:
         assert f"dsb-fast {name}" in text
+
+
+def test_every_option_is_documented():
+    from dsb_fast._cli import COMMANDS
+
+    text = (ROOT / "docs/command-line.md").read_text()
+    for name in COMMANDS:
+        parser = argparse.ArgumentParser()
+        import_module(f"dsb_fast._cli.{name}").add_arguments(parser)
+        options = {option for action in parser._actions for option in action.option_strings}
+        missing = [option for option in options if option.startswith("--") and option not in text]
+        assert missing in ([], ["--help"]), name
+
+
+def test_no_command_of_the_readme_is_in_the_way_of_another():
+    """Copied one after the other, each makes files of its own, or says that it goes on with another's."""
+    text = (ROOT / "README.md").read_text()
+    made: dict[str, str] = {}
+    for block in re.findall(r"```sh\n(.*?)```", text, re.S):
+        for command in re.findall(r"dsb-fast (?:generate|regenerate) [^\n&#]*", block):
+            folder = re.search(r" -o (\S+)", command)[1]
+            assert folder not in made or "--extend" in command, (made[folder], command)
+            made[folder] = command
 
 
 def test_examples_run(tmp_path):

@@ -9,7 +9,8 @@ import shutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from references.recorded_system import Killed, RecordedSystem
+from references.recorded_system import Killed, Quick
+from references.signal_generator import SignalGenerator
 from references.trees import tree
 
 import dsb_fast
@@ -112,8 +113,8 @@ def test_a_manifest_is_not_overwritten_by_what_it_describes(generator, tmp_path)
 @pytest.mark.parametrize("format", ["asc", "npy"])
 @given(st.integers(1, 9), st.integers(1, 9))
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_extended_is_what_would_have_been_made_at_once(generator, tmp_path_factory, format, first, more):
-    folder = tmp_path_factory.mktemp("set")
+def test_extended_is_what_would_have_been_made_at_once(tmp_path_factory, format, first, more):
+    generator, folder = SignalGenerator(), tmp_path_factory.mktemp("set")
     make(generator, folder / "d", first, format=format)
     assert make(generator, folder / "d", first + more, format=format, extend=True) is True
     make(generator, folder / "at once", first + more, format=format)
@@ -143,25 +144,26 @@ def test_without_extend_a_longer_recipe_is_refused_and_with_it_any_other(generat
 
 
 @pytest.mark.parametrize("format", ["asc", "npy"])
-def test_killed_at_every_call_of_an_extension(generator, tmp_path, format):
+def test_killed_at_every_call_of_an_extension(tmp_path, format):
     """Whichever command comes next, the longer or the shorter one, nothing that was whole is lost."""
+    generator = SignalGenerator()
     make(generator, tmp_path / "short", 4, format=format)
     make(generator, tmp_path / "long", 7, format=format)
     short, long = tree(tmp_path / "short"), tree(tmp_path / "long")
-    system = RecordedSystem()
+    system = Quick()
     shutil.copytree(tmp_path / "short", tmp_path / "count")
     make(generator, tmp_path / "count", 7, format=format, extend=True, system=system)
     for stop_at in range(len(system.log)):
         folder = tmp_path / f"{stop_at}"
         shutil.copytree(tmp_path / "short", folder)
         with pytest.raises(Killed):
-            make(generator, folder, 7, format=format, extend=True, system=RecordedSystem(stop_at, Killed()))
+            make(generator, folder, 7, format=format, extend=True, system=Quick(stop_at, Killed()))
         for name, data in short.items():
             if name not in ("dataset.json", "000000003.npy"):
                 assert (folder / name).read_bytes() == data
         again = tmp_path / f"{stop_at}-again"
         shutil.copytree(folder, again)
-        make(generator, again, 7, format=format, extend=True)
+        make(generator, again, 7, format=format, extend=True, system=Quick())
         assert tree(again) == long
         if json.loads((folder / "dataset.json").read_text())["count"] == 4:  # not begun: the old dataset is there
             assert make(generator, folder, 4, format=format) is False

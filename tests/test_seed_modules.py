@@ -9,13 +9,21 @@ import numpy as np
 import pytest
 
 import dsb_fast
-from dsb_fast.cardiovascular import ecg
+from dsb_fast.cardiovascular import deepfakeecg, ecg
 
 
 def test_signature_begins_as_the_originals():
     parameters = inspect.signature(ecg.generate).parameters
     assert list(parameters)[:4] == ["num_ecg", "out_dir", "start_id", "device"]
     assert parameters["start_id"].default == 0 and parameters["device"].default == "cpu"
+
+
+def test_deepfake_ecgs_own_names(tmp_path, generator):
+    parameters = inspect.signature(deepfakeecg.generate).parameters
+    assert list(parameters)[:4] == ["num_of_sample", "out_dir", "start_id", "run_device"]
+    deepfakeecg.generate(num_of_sample=1, out_dir=str(tmp_path), start_id=2, run_device="cpu", seed=4)
+    ecg.generate(1, tmp_path / "same", 2, seed=4)
+    assert (tmp_path / "2.asc").read_bytes() == (tmp_path / "same/2.asc").read_bytes()
 
 
 def test_files_are_those_of_the_original(tmp_path, generator, capsys):
@@ -39,6 +47,16 @@ def test_seed_is_drawn_fresh_and_reported(tmp_path, capsys):
     assert (tmp_path / "a/0.asc").read_bytes() == (tmp_path / "c/0.asc").read_bytes()
 
 
+@pytest.mark.parametrize("stream", [None, io.BytesIO()])
+def test_no_standard_error_or_a_foreign_one(tmp_path, monkeypatch, stream, generator):
+    monkeypatch.setattr("sys.stderr", stream)
+    ecg.generate(1, tmp_path, seed=2)
+    if stream is None:
+        ecg.generate(1, tmp_path)
+    monkeypatch.undo()
+    assert (tmp_path / "0.asc").exists()
+
+
 def test_no_folder_is_refused_and_files_are_replaced(tmp_path):
     (tmp_path / "0.asc").write_text("old")
     (tmp_path / "mine.txt").write_text("mine")
@@ -56,3 +74,11 @@ def test_wrong_arguments(tmp_path):
         ecg.generate(1, tmp_path, device="abacus")
     with pytest.raises(dsb_fast.InputError):
         ecg.generate(1, tmp_path, seed=-1)
+    (tmp_path / "file").touch()
+    for wrong, name in (
+        ((2.5, tmp_path), "num_ecg"), (("2", tmp_path), "num_ecg"), ((None, tmp_path), "num_ecg"),
+        ((1, tmp_path, "a"), "start_id"), ((1, tmp_path, -1), "start_id"),
+        ((1, None), "out_dir"), ((1, ""), "out_dir"), ((1, tmp_path / "file"), "out_dir"),
+    ):  # fmt: skip
+        with pytest.raises(dsb_fast.InputError, match=f"^{name}: "):
+            ecg.generate(*wrong, seed=1)

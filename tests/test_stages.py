@@ -30,13 +30,15 @@ def test_a_clock_puts_every_moment_into_one_stage():
     stats = Stats()
     begin = time.perf_counter()
     with Clock(stats) as clock:
+        inside = time.perf_counter()
         spin(0.02)
         assert clock.enter("write") == "wait"
         time.sleep(0.05)
         assert clock.enter("digest") == "write"
         spin(0.03)
-    elapsed = time.perf_counter() - begin
-    assert sum(stats.wall_s.values()) == pytest.approx(elapsed, abs=0.01)
+        least = time.perf_counter() - inside
+    most = time.perf_counter() - begin
+    assert least <= sum(stats.wall_s.values()) + 1e-9 and sum(stats.wall_s.values()) <= most + 1e-9
     assert stats.cpu_s["digest"] >= 0.03 and stats.cpu_s["write"] < 0.05 <= stats.wall_s["write"]
 
 

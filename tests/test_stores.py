@@ -276,6 +276,19 @@ def test_spools_are_removed_also_those_that_a_kill_left(monkeypatch, tmp_path):
     assert not os.path.exists(held.folder)
 
 
+def test_two_on_one_url(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(spool, "WAIT_S", 0.1)
+    recipe, _, format_ = run.make_recipe(SignalGenerator(), 3, 1, format="asc", shard_size=2)
+    with places.open_dataset(f"{URL}/", recipe, format_), places.open_dataset(f"{URL}2", recipe, format_):
+        with pytest.raises(dsb_fast.DatasetError, match="another call in this process is working on it") as raised:
+            make(URL)
+        assert URL in str(raised.value) and "\n" not in str(raised.value)
+        store_folder.StoreFolder(URL, recipe).close()  # of a worker's or a task's
+    make(URL, overwrite=True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_part_of_a_multipart_upload_is_no_object(monkeypatch):
     """What S3 calls the checksum of an object uploaded in parts, against its own words: md5 of the parts' md5s."""
     data = bytes(range(256)) * 100

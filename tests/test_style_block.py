@@ -143,6 +143,7 @@ print(_kernels.active_variant(), digest.hexdigest())
 """
 
 
+@pytest.mark.variant_independent  # goes through the variants by itself
 def test_variants_agree(tmp_path):
     """All of them with FMA in float32; scalar rounds products and sums apart. Each has the bits of its own layers."""
     digests = {}

@@ -82,6 +82,7 @@ print(_kernels.active_variant(), digest.hexdigest())
 """
 
 
+@pytest.mark.variant_independent  # goes through the variants by itself
 @runs.needs_library
 def test_fused_images_have_the_same_bits_in_every_variant(data, tmp_path):
     found = {}

@@ -19,7 +19,7 @@ from tolerances import OPS, STYLEGAN2_IMAGE
 import dsb_fast
 from dsb_fast import random
 
-few = settings(max_examples=40, deadline=None)
+few = settings(max_examples=25, deadline=None)
 
 
 def _nvlabs(**arguments) -> nvlabs.NvNetwork:
@@ -146,12 +146,11 @@ def test_bits_of_golden_networks_do_not_depend_on_batch_and_threads(data, name, 
 
 
 def _same_bits(model) -> None:
-    inputs = runs.drawn(model, 5)
-    all_of_them = runs.session(model).run(None, inputs)[0]
-    identical(runs.session(model, 2).run(None, inputs)[0], all_of_them)
+    inputs, sessions = runs.drawn(model, 5), [runs.session(model, threads) for threads in (1, 2)]
+    all_of_them = sessions[0].run(None, inputs)[0]
+    identical(sessions[1].run(None, inputs)[0], all_of_them)
     for batch in (1, 2, 3):
-        for threads in (1, 2):
-            session = runs.session(model, threads)
+        for session in sessions:
             for first in range(0, 6 - batch, batch):
                 part = {k: v[first : first + batch] if np.ndim(v) else v for k, v in inputs.items()}
                 identical(session.run(None, part)[0], all_of_them[first : first + batch])

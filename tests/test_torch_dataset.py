@@ -82,7 +82,7 @@ def test_skipped_steps_leave_the_others_as_they_were(count, block_size, world, w
         assert rest == as_a_loader_takes(count, block_size, rank, world, workers + 1)[steps:]
 
 
-@pytest.mark.parametrize(("workers", "context"), [(0, None), (1, "fork"), (2, "fork"), (3, "fork"), (3, "spawn")])
+@pytest.mark.parametrize(("workers", "context"), [(0, None), (1, "fork"), (2, "fork"), (3, "fork"), (2, "spawn")])
 def test_a_loader_gives_what_sample_gives(samples, workers, context):
     batches = list(loader(dataset(with_index=True), workers, context))
     assert indices(batches) == list(range(COUNT))
@@ -136,7 +136,7 @@ def test_skipping_is_of_the_epoch_that_is_set():
     assert list(of.skip(COUNT)) == [] and len(of.skip(COUNT)) == 0
 
 
-@pytest.mark.parametrize(("workers", "context"), [(0, None), (2, "fork"), (2, "spawn")])
+@pytest.mark.parametrize(("workers", "context"), [(0, None), (2, "fork"), (1, "spawn")])
 def test_epochs_have_samples_of_their_own(samples, workers, context):
     of = dataset(count=8, with_index=True)
     many = loader(of, workers, context, persistent_workers=workers > 0)
@@ -165,7 +165,7 @@ def test_ranks_are_those_of_the_process_group(tmp_path):
     """Also of a dataset that was made before there were ranks, and in loader workers that know of no group."""
     start = torch.multiprocessing.get_context("spawn")
     results, of = start.SimpleQueue(), dataset(with_index=True)
-    rest = tmp_path / "group", of, BLOCK, ("fork", "spawn"), results
+    rest = tmp_path / "group", of, BLOCK, {"fork": 2, "spawn": 1}, results
     ranks = [start.Process(target=torch_ranks.indices_of_a_rank, args=(rank, 2, *rest)) for rank in range(2)]
     for process in ranks:
         process.start()
@@ -197,8 +197,8 @@ def test_a_generator_is_opened_again_in_workers(generator, samples):
     }  # fmt: skip
     of = dataset(generator)
     assert (torch.stack(list(of)).numpy() == samples[:COUNT]).all()
-    for context in ("fork", "spawn"):
-        assert (torch.cat(list(loader(of, 2, context))).numpy() == samples[:COUNT]).all()
+    for workers, context in ((2, "fork"), (1, "spawn")):  # a spawned worker imports torch, a second or two
+        assert (torch.cat(list(loader(of, workers, context))).numpy() == samples[:COUNT]).all()
 
 
 def test_a_generator_that_load_did_not_make_stays_in_its_process(generator, monkeypatch):

@@ -32,13 +32,13 @@ def test_forced_variant_runs(tmp_path, name):
     assert done.stdout.strip() == name
 
 
-def test_unknown_variant_is_an_error(command, one_line):
-    line = one_line(command("devices", env={"DSB_FORCE_VARIANT": "sse9"}), 2)
+def test_unknown_variant_is_an_error(process, one_line):
+    line = one_line(process("devices", env={"DSB_FORCE_VARIANT": "sse9"}), 2)
     assert "sse9" in line and "scalar" in line
 
 
-def test_variant_without_extension_is_an_error(command, one_line):
-    line = one_line(command("devices", env={"DSB_FORCE_VARIANT": "avx2", "DSB_NATIVE": "0"}), 2)
+def test_variant_without_extension_is_an_error(process, one_line):
+    line = one_line(process("devices", env={"DSB_FORCE_VARIANT": "avx2", "DSB_NATIVE": "0"}), 2)
     assert "avx2" in line
 
 
@@ -58,6 +58,7 @@ print(digest.hexdigest())
 """
 
 
+@pytest.mark.variant_independent  # goes through the variants by itself
 def test_microvolt_is_equal_in_every_variant(tmp_path):
     names = [name for name, available in _kernels.variants() if available]
     digests = {name: _run(tmp_path, _MICROVOLT, DSB_FORCE_VARIANT=name).stdout for name in names}

@@ -70,12 +70,12 @@ def main(arguments: list[str] | None = None) -> int:
 
     clock, root, found = Clock(60 * args.minutes), HERE.parent.parent, sources.Found()
     built = {}
-    if "build" in args.parts and not args.dry_run:  # before dsb_fast is imported, which looks for its extension once
+    # Before dsb_fast is imported, which looks for its extension once; a dry run needs no other than is there.
+    if "build" in args.parts and not (args.dry_run and builds.has_extension(root)):
         with tempfile.TemporaryDirectory(prefix="dsb-gpu-build-") as folder:
-            build = builds.build(root, Path(folder), clock.left() * 0.4)
-        built = build
-        if "reason" in build:
-            found.missing["compiled kernels"] = build["reason"]
+            built = builds.build(root, Path(folder), clock.left() * 0.4, cuda=not args.dry_run)
+        if "reason" in built:
+            found.missing["compiled kernels"] = built["reason"]
     sources.make_importable(root)
     import machine
     import report

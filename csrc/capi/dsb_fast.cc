@@ -72,7 +72,7 @@ dsb_status guarded(const dsb_model* model, Body body) noexcept {
   } catch (const std::invalid_argument& error) {  // DSB_FORCE_VARIANT
     return failed(model, DSB_ERROR_ARGUMENT, error.what());
   } catch (const Ort::Exception& error) {
-    return failed(model, DSB_ERROR_RUNTIME, error.what());
+    return failed(model, dsb::capi::status_of(error, DSB_ERROR_RUNTIME), error.what());
   } catch (const std::exception& error) {
     return failed(model, DSB_ERROR_INTERNAL, error.what());
   } catch (...) {

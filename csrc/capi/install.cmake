@@ -29,6 +29,8 @@ elseif(DSB_STATIC)
     COMMAND_EXPAND_LISTS VERBATIM)
   set_source_files_properties(${DSB_WHOLE} PROPERTIES EXTERNAL_OBJECT TRUE GENERATED TRUE)
   add_library(dsb_fast_static STATIC ${DSB_WHOLE})
+  # Of these files make, unlike ninja, does not know who makes them.
+  add_dependencies(dsb_fast_static dsb_capi_objects dsb_ort_operators dsb_core)
   target_include_directories(dsb_fast_static INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_link_libraries(dsb_fast_static PRIVATE Threads::Threads ${CMAKE_DL_LIBS} stdc++ m)
   set_target_properties(dsb_fast_static PROPERTIES LINKER_LANGUAGE CXX OUTPUT_NAME dsb_fast)

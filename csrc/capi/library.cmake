@@ -23,6 +23,7 @@ target_link_libraries(dsb_capi_objects PUBLIC dsb_core)
 
 set(DSB_EXPORTS ${CMAKE_CURRENT_SOURCE_DIR}/csrc/capi/exports.map)
 add_library(dsb_fast SHARED $<TARGET_OBJECTS:dsb_capi_objects> $<TARGET_OBJECTS:dsb_ort_operators>)
+add_library(dsb_fast::dsb_fast ALIAS dsb_fast)  # as find_package calls it, for add_subdirectory
 target_link_libraries(dsb_fast PRIVATE dsb_core ${CMAKE_DL_LIBS})
 target_include_directories(dsb_fast INTERFACE
   $<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/csrc/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)

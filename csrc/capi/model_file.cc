@@ -20,7 +20,8 @@ namespace dsb {
 namespace capi {
 namespace {
 
-constexpr off_t kMaxBytes = off_t{1} << 31;  // what a protobuf message may have
+constexpr off_t kMaxBytes = off_t{1} << 31;   // what a protobuf message may have
+constexpr size_t kMaxCard = size_t{1} << 20;  // of text, which takes many times as much once it is parsed
 
 // Numbers of fields in onnx.proto.
 enum : uint64_t {
@@ -235,7 +236,8 @@ ModelFile read_model_file(const std::string& asked) {
   if (by_name && file.property("model") != asked)
     throw Failure(DSB_ERROR_FILE, path + ": it is a graph of '" + shortened(file.property("model")) + "'");
   file.is_fused_ecg = is_fused_ecg(walk.nodes);
-  auto card = parse_json(file.property("card"));
+  std::optional<Json> card;
+  if (file.property("card").size() <= kMaxCard) card = parse_json(file.property("card"));
   if (!card || card->kind != Json::Kind::object)
     throw Failure(DSB_ERROR_FILE, path + ": its metadata property card is not a JSON object");
   file.card = std::move(*card);

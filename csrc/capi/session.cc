@@ -88,6 +88,13 @@ std::vector<Port> ports(size_t count, const std::function<std::string(size_t)>& 
 
 }  // namespace
 
+dsb_status status_of(const Ort::Exception& error, dsb_status otherwise) {
+  const std::string text = error.what();
+  for (const char* said : {"bad_alloc", "out of memory", "Failed to allocate memory"})
+    if (text.find(said) != std::string::npos) return DSB_ERROR_MEMORY;
+  return otherwise;
+}
+
 Device Device::named(const std::string& text) {
   if (text.empty() || text == "cpu") return {"cpu", 0};
   if (text == "cuda") return {"cuda", 0};
@@ -102,8 +109,9 @@ Session::Session(const Runtime& runtime, const ModelFile& file, const Device& de
     const Ort::SessionOptions options = options_for(file, device);
     session_ = Ort::Session(runtime.env, file.bytes.data(), file.bytes.size(), options);
   } catch (const Ort::Exception& error) {
-    throw Failure(DSB_ERROR_DEVICE, path_ + ": device " + name_of(device) +
-                                        ": ONNX Runtime refused the graph: " + first_line(error.what()));
+    throw Failure(
+        status_of(error, DSB_ERROR_DEVICE),
+        path_ + ": device " + name_of(device) + ": ONNX Runtime refused the graph: " + first_line(error.what()));
   }
   Ort::AllocatorWithDefaultOptions allocator;
   inputs_ = ports(
@@ -143,7 +151,8 @@ void Session::run(const std::vector<Feed>& feeds, const Call& call, const Dimens
     session_.Run(call.options(), names.data(), values.data(), values.size(), &output, &result, 1);
   } catch (const Ort::Exception& error) {
     call.check();
-    throw Failure(DSB_ERROR_GENERATION, path_ + ": ONNX Runtime could not run the graph: " + first_line(error.what()));
+    throw Failure(status_of(error, DSB_ERROR_GENERATION),
+                  path_ + ": ONNX Runtime could not run the graph: " + first_line(error.what()));
   }
 }
 

@@ -8,6 +8,7 @@
 #include "capi/cancellation.h"
 #include "capi/model_file.h"
 #include "capi/runtime.h"
+#include "dsb_fast/dsb_fast.h"
 
 namespace dsb {
 namespace capi {
@@ -34,6 +35,9 @@ struct Feed {
   const float* data;
   Dimensions shape;
 };
+
+// DSB_ERROR_MEMORY where that is what `error` is about, for which ONNX Runtime has no code of its own.
+dsb_status status_of(const Ort::Exception& error, dsb_status otherwise);
 
 class Session {
  public:

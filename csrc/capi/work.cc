@@ -6,7 +6,6 @@
 #include <exception>
 #include <memory>
 #include <mutex>
-#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -49,7 +48,7 @@ class Ahead {
     threads_.reserve(threads);
     try {
       for (size_t k = 0; k < threads; ++k) threads_.emplace_back([this] { work(); });
-    } catch (const std::system_error&) {  // no more threads to be had: those there are make all
+    } catch (const std::exception&) {  // no more threads, or memory for one: those there are make all
       if (threads_.empty()) throw Failure(DSB_ERROR_MEMORY, "no thread can be started");
     }
   }

@@ -4,7 +4,6 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
-#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -53,7 +52,7 @@ void run_on_own_threads(Loop& loop, unsigned count) {
   others.reserve(count);
   try {
     for (unsigned k = 1; k < count; ++k) others.emplace_back([&] { loop.work(); });
-  } catch (const std::system_error&) {  // no more threads to be had: those there are do all the tasks
+  } catch (const std::exception&) {  // no more threads, or memory for one: those there are do all the tasks
   }
   loop.work();
   for (std::thread& other : others) other.join();

@@ -8,6 +8,11 @@
 
 namespace dsb {
 namespace cuda {
+namespace {
+
+constexpr int kMostBlocks = 65535;  // of a launch along y, columns, and z, phases
+
+}  // namespace
 
 void plan_axis(const char* what, int pad_after, ConvAxis* axis) {
   const int64_t enlarged = static_cast<int64_t>(axis->in) * axis->up + axis->pad + pad_after;
@@ -38,6 +43,10 @@ void plan_conv(const char* what, ConvGeometry* g) {
     throw std::invalid_argument(std::string(what) +
                                 ": more than a thousand million points or products; smaller batches"
                                 " work");
+  if (static_cast<double>(g->y.phases) * g->x.phases > kMostBlocks || g->out_channels / 128 >= kMostBlocks)
+    throw std::invalid_argument(std::string(what) + ": up is " + std::to_string(g->x.phases) + " x " +
+                                std::to_string(g->y.phases) + " and there are " + std::to_string(g->out_channels) +
+                                " channels; a GPU takes 255 x 255 and 8 million");
   const auto divisor = [](int64_t by) { return Divisor(static_cast<uint32_t>(std::max<int64_t>(by, 1))); };
   g->by_row = divisor(g->rows_x), g->by_image = divisor(static_cast<int64_t>(g->rows_y) * g->rows_x);
   g->by_channels = divisor(g->in_channels), g->by_taps = divisor(g->x.taps);

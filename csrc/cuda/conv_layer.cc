@@ -75,17 +75,33 @@ const float* as_floats(const View& view, Parts* parts, Stream stream) {
   return copy;
 }
 
-// The factors of the sum, [N, out]; *prepared becomes what x is multiplied by.
+// What a layer makes of its weights: packed, and their squares, which demodulation needs.
 template <typename T>
-const float* apply_styles(const ConvLayer& layer, Parts* parts, Stream stream, const float** prepared) {
+struct PreparedWeights {
+  PackWeights<T> pack;
+  float* squares;
+
+  PreparedWeights(const ConvLayer& layer, const ConvGeometry& geometry, Parts* parts)
+      : pack{layer.weight, !layer.flip_weight, layer.filter, geometry, nullptr} {
+    pack.packed = parts->take<T>(pack.count());
+    squares = layer.demodulate ? parts->take<float>(layer.weight.shape.n * layer.weight.shape.c) : nullptr;
+  }
+
+  void make(Stream stream) const {
+    pack_weights(pack, stream);
+    if (squares) square_weights(WeightSquares<T>{pack.weight, squares}, stream);
+  }
+};
+
+// The factors of the sum, [N, out]; *prepared becomes what x is multiplied by.
+const float* apply_styles(const ConvLayer& layer, const float* squares, Parts* parts, Stream stream,
+                          const float** prepared) {
   if (!layer.styles || layer.x.shape.c == 0) return nullptr;  // no products, nothing to scale
   const int64_t n = layer.x.shape.n, in = layer.x.shape.c, out = layer.weight.shape.n;
   auto* styles = parts->take<float>(n * in);
   auto *divisors = parts->take<float>(n), *factors = parts->take<float>(n * out);
-  float* squares = layer.demodulate ? parts->take<float>(in * out) : nullptr;
   *prepared = styles;
   if (parts->counting()) return factors;
-  if (layer.demodulate) square_weights(WeightSquares<T>{layer.weight, squares}, stream);
   const bool half = layer.x.array.type == Type::float16;
   prepare_styles({layer.styles, layer.style_offset, half, styles, divisors}, stream);
   demodulate({styles, divisors, squares, static_cast<int>(in), static_cast<int>(out), factors}, n, stream);
@@ -97,10 +113,11 @@ void run(const ConvLayer& layer, Parts* parts, Stream stream, const View& y, con
   ConvCall<T> call{};
   call.geometry = geometry_of(layer);
   call.geometry.out = (y ? y : scaled).steps;
-  PackWeights<T> pack{layer.weight, !layer.flip_weight, layer.filter, call.geometry, nullptr};
-  pack.packed = parts->take<T>(pack.count());
+  Parts kept(const_cast<void*>(layer.prepared));
+  const PreparedWeights<T> weights(layer, call.geometry, layer.prepared ? &kept : parts);
+  if (!layer.prepared && !parts->counting()) weights.make(stream);
   ConvEpilogue<T>& e = call.epilogue;
-  e.demodulation = apply_styles<T>(layer, parts, stream, &call.styles);
+  e.demodulation = apply_styles(layer, weights.squares, parts, stream, &call.styles);
   e.plane = as_floats(layer.noise, parts, stream);
   e.plane_step = layer.noise && layer.noise.shape.n > 1 ? layer.noise.shape.h * layer.noise.shape.w : 0;
   e.plane_weight = as_floats(layer.noise_gain, parts, stream);
@@ -109,8 +126,7 @@ void run(const ConvLayer& layer, Parts* parts, Stream stream, const View& y, con
   e.activation = layer.activation;
   e.residual = static_cast<const T*>(layer.residual.array.data), e.residual_steps = layer.residual.steps;
   if (parts->counting()) return;
-  pack_weights(pack, stream);
-  call.x = static_cast<const T*>(layer.x.array.data), call.packed = pack.packed;
+  call.x = static_cast<const T*>(layer.x.array.data), call.packed = weights.pack.packed;
   e.y = static_cast<T*>(const_cast<void*>(y.array.data));
   e.scaled = static_cast<T*>(const_cast<void*>(scaled.array.data));
   conv(call, stream);
@@ -134,6 +150,19 @@ Shape4 conv_layer_shape(const ConvLayer& layer) {
   if (layer.residual && layer.residual.array.type != layer.x.array.type)
     throw std::invalid_argument("conv: residual has another type than x; it needs the same");
   return shape;
+}
+
+size_t prepared_weights_size(const ConvLayer& layer) {
+  Parts parts;
+  with_type(layer.x.array.type,
+            [&](auto value) { PreparedWeights<decltype(value)>(layer, geometry_of(layer), &parts); });
+  return parts.used();
+}
+
+void prepare_weights(const ConvLayer& layer, void* memory, Stream stream) {
+  Parts parts(memory);
+  with_type(layer.x.array.type,
+            [&](auto value) { PreparedWeights<decltype(value)>(layer, geometry_of(layer), &parts).make(stream); });
 }
 
 size_t conv_layer_workspace(const ConvLayer& layer) {

@@ -10,7 +10,7 @@ namespace cuda {
 
 struct ConvLayer {
   View x;                 // [N, in, H, W]
-  View weight;            // [out, in, h, w], of any type
+  View weight;            // [out, in, h, w], of any type; its shape alone where it is prepared
   View styles;            // [N, in, 1, 1], of any type; none: no styles, no demodulation
   View noise;             // [N or 1, 1, H', W'], of any type
   View noise_gain, bias;  // [out, 1, 1, 1], of any type
@@ -22,11 +22,17 @@ struct ConvLayer {
   bool repeat = false;                          // the enlarged input repeats points; else they have zeros between them
   bool demodulate = false, flip_weight = true;  // flip_weight true: correlation
   float style_offset = 0.0f;
+  const void* prepared = nullptr;  // of prepare_weights, for a layer of the same type, filter and resampling
   ActivationOptions activation = {Activation::linear, 0.0f, 1.0f, -1.0f};
 };
 
 // Shape of the result. Throws std::invalid_argument, naming what does not fit.
 Shape4 conv_layer_shape(const ConvLayer& layer);
+
+// What a call makes of the weights alone, so that calls that follow need not: bytes, and the making into memory that is
+// aligned to 256. Of x type and channels count.
+size_t prepared_weights_size(const ConvLayer& layer);
+void prepare_weights(const ConvLayer& layer, void* memory, Stream stream);
 
 // Bytes of device memory that a call works in.
 size_t conv_layer_workspace(const ConvLayer& layer);

@@ -15,6 +15,8 @@
 
 #ifdef __CUDACC__
 #include <cuda_runtime.h>
+
+#include "cuda/tile_loop.cuh"
 #endif
 
 namespace dsb {
@@ -59,15 +61,7 @@ void for_each(uint64_t count, const Body& body, Stream stream) {
 template <class Body>
 __global__ void __launch_bounds__(kBlock, kBlocks) tile_loop(uint64_t tiles, const Body body) {
   extern __shared__ float4 memory[];
-  float* floats = reinterpret_cast<float*>(memory);
-  for (uint64_t tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
-    for (uint32_t k = threadIdx.x; k < body.first_items; k += kBlock)
-      body.first(static_cast<uint32_t>(tile), k, floats);
-    __syncthreads();
-    for (uint32_t k = threadIdx.x; k < body.second_items; k += kBlock)
-      body.second(static_cast<uint32_t>(tile), k, floats);
-    __syncthreads();
-  }
+  run_tiles(tiles, kBlock, body, reinterpret_cast<float*>(memory));
 }
 
 template <class Body>

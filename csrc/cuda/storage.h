@@ -1,6 +1,9 @@
 // How tensors are stored: float, float16 or bfloat16, read and written V at a time; all arithmetic is float's.
 #pragma once
 
+#include <stdexcept>
+#include <string>
+
 #include "cuda/host_device.h"
 #include "cuda/kernels.h"
 
@@ -74,6 +77,16 @@ DSB_HD BFloat16 from_float<BFloat16>(float v) {
 template <class T>
 constexpr int kWide = static_cast<int>(16 / sizeof(T));
 
+// The host, which would not care, finds what a device would stop at: an access that its address is not aligned to.
+DSB_HD void need_aligned(const void* address, int bytes) {
+#ifndef __CUDA_ARCH__
+  if (reinterpret_cast<uintptr_t>(address) % (bytes < 16 ? bytes : 16) != 0)
+    throw std::logic_error("a GPU kernel would read or write " + std::to_string(bytes) + " bytes at an odd address");
+#else
+  static_cast<void>(address), static_cast<void>(bytes);
+#endif
+}
+
 // Copies kBytes in accesses of up to 16 bytes; both sides are aligned to the smaller of kBytes and 16.
 template <int kBytes>
 DSB_HD void copy_in(const void* from, void* to) {
@@ -95,6 +108,7 @@ DSB_HD void copy_in(const void* from, void* to) {
     memcpy(to, &raw, kBytes);
   }
 #else
+  need_aligned(from, kBytes);
   memcpy(to, from, kBytes);
 #endif
 }
@@ -115,6 +129,7 @@ DSB_HD void put(const uint32_t (&words)[kWords], void* to) {
           "r"(words[k]), "r"(words[k + 1]), "r"(words[k + 2]), "r"(words[k + 3]));
   }
 #else
+  need_aligned(to, sizeof words);
   memcpy(to, words, sizeof words);
 #endif
 }

@@ -12,6 +12,7 @@ template <class T, int V>
 struct UpsampleBody {
   uint32_t inner, h, w;           // inner in vectors
   uint32_t outers, scale_outers;  // scale repeats after so many outers
+  bool pairs;                     // two pixels are one aligned access
   const T* x;
   Array scale;
   T* y;
@@ -58,7 +59,7 @@ struct UpsampleBody {
 
   // Two neighbouring pixels, which in a plane of single values are one access.
   DSB_HD void write(const float (&made)[2 * V], T* to, int64_t values) const {
-    if (V == 1 && values == 1) return store<T>(made, to);
+    if (V == 1 && pairs) return store<T>(made, to);
     float one[V], two[V];
     DSB_UNROLL
     for (int e = 0; e < V; ++e) one[e] = made[e], two[e] = made[V + e];
@@ -76,6 +77,7 @@ void run(const Image& in, const void* x, const Rows& scale, Stream stream, void*
                                    static_cast<uint32_t>(in.w),
                                    static_cast<uint32_t>(outers),
                                    static_cast<uint32_t>(scale_outers),
+                                   inner == 1 && is_wide(y),
                                    static_cast<const T*>(x),
                                    scale.array,
                                    static_cast<T*>(y)};

@@ -66,6 +66,10 @@ void conv2d_bf16(const ConvPlane& plane, int64_t out_channels, const bfloat16_pa
                  float* out);
 void conv1d_lanes_bf16(const LaneConv& conv, const bfloat16_pair* x, const bfloat16_pair* packed, const float* bias,
                        float* out);
+void add_squared_steps(const int16_t* x, int64_t count, int64_t apart, int64_t* sums);
+int64_t count_at_most(const int32_t* x, int64_t count, int32_t limit);
+void order_rows(int32_t* low, int32_t* high, int64_t count);
+void correlate(const double* x, int64_t rows, int64_t row, const double* pattern, int64_t columns, double* out);
 
 }  // namespace DSB_VARIANT
 }  // namespace dsb

@@ -65,7 +65,8 @@ constexpr int64_t kChannelBlock = 16;
 
 // Sums of products, out[row][tile] = sum over k of weight[k][row] * v[tile][k], one accumulator an output, k ascending:
 // over the runs in their order, over `count` elements of each, over `taps`. Weights lie in blocks of kChannelBlock
-// rows, `weight_step` apart from element to element and `weight_tap` from tap to tap.
+// rows, `weight_step` apart from element to element and `weight_tap` from tap to tap. In layout channels that may be
+// `series` such products, of other values, weights or both.
 struct Run {
   int64_t offset, count, step;
 };
@@ -75,6 +76,7 @@ struct Product {
   int64_t taps, tap_step, weight_step, weight_tap;
   int64_t tiles, tile_step;
   int64_t rows, out_row, out_tile;
+  int64_t series = 1, v_series = 0, weight_series = 0, out_series = 0;
 };
 
 // Toom-Cook convolutions of one dimension: a tile of outputs from sums of products at evaluation points.
@@ -108,6 +110,9 @@ using bfloat16 = uint16_t;
 using bfloat16_pair = uint32_t;
 // Output channels that a bfloat16 convolution computes side by side.
 constexpr int64_t kPairBlock = 4;
+
+// Lags that a correlation computes side by side.
+constexpr int64_t kCorrelationLags = 32;
 
 // A one-dimensional convolution on a group of samples, one sample a vector lane. A row is one channel: positions, each
 // of Kernels::lanes floats. Rows are `in_row` and `out_row` floats apart. Output t reads positions t * stride to t *
@@ -344,6 +349,15 @@ struct Kernels {
   // As winograd_product on pairs of input channels, weight[pair][row]; of a pair the second product is added first.
   void (*winograd_product_bf16)(const WinogradProduct& product, const bfloat16* v, const bfloat16_pair* weight,
                                 float* out);
+  // sums[e] += (x[e + apart] - x[e])^2
+  void (*add_squared_steps)(const int16_t* x, int64_t count, int64_t apart, int64_t* sums);
+  // How many of x are at most `limit`.
+  int64_t (*count_at_most)(const int32_t* x, int64_t count, int32_t limit);
+  // The smaller of each two in `low`, the larger in `high`.
+  void (*order_rows)(int32_t* low, int32_t* high, int64_t count);
+  // out[lag] = sum over rows r and columns c ascending of x[r * row + lag + c] * pattern[r * columns + c], for
+  // kCorrelationLags lags, all of them readable.
+  void (*correlate)(const double* x, int64_t rows, int64_t row, const double* pattern, int64_t columns, double* out);
 };
 
 }  // namespace dsb

@@ -101,31 +101,80 @@ inline void rows_lanes(const Product& p, const float* v, const float* weight, fl
 
 constexpr int kVectors = static_cast<int>(kChannelBlock / kWidth);  // of a block's rows
 
-// All rows of a block at T tiles, rows side by side.
-template <int T>
+// Accumulators of layout channels, in blocks of rows, that fit the registers; and tiles of them.
+constexpr int kBlocksInRegisters = kVectors == 1 ? 16 : kVectors == 2 ? 6 : 1;
+constexpr int kMostTiles = kBlocksInRegisters < 12 ? kBlocksInRegisters : 12;
+constexpr int kMostSeries = kBlocksInRegisters < 8 ? kBlocksInRegisters : 8;
+constexpr int64_t kSeriesAhead = 32 * kChannelBlock;
+
+// All rows of S blocks at T tiles, rows side by side.
+template <int S, int T>
 inline void block_channels(const Product& p, const float* v, const float* weight, float* out) {
-  F32 sum[kVectors][T];
+  F32 sum[S][kVectors][T];
+#pragma GCC unroll 8
+  for (int s = 0; s < S; ++s) {
 #pragma GCC unroll 16
-  for (int b = 0; b < kVectors; ++b) {
+    for (int b = 0; b < kVectors; ++b) {
 #pragma GCC unroll 12
-    for (int t = 0; t < T; ++t) sum[b][t] = set_f32(0.0f);
+      for (int t = 0; t < T; ++t) sum[s][b][t] = set_f32(0.0f);
+    }
   }
-  const int64_t step = p.tile_step;
+  const int64_t step = p.tile_step, v_series = p.v_series, weight_series = p.weight_series;
   for_each_k(p, v, weight, [&](const float* from, const float* w) {
-    F32 rows[kVectors];
+#pragma GCC unroll 8
+    for (int s = 0; s < S; ++s) {
+      const float* at = w + s * weight_series;
+      const float* in = from + s * v_series;
+      __builtin_prefetch(at + kSeriesAhead);
+      F32 rows[kVectors];
 #pragma GCC unroll 16
-    for (int b = 0; b < kVectors; ++b) rows[b] = load_f32(w + b * kWidth);
+      for (int b = 0; b < kVectors; ++b) rows[b] = load_f32(at + b * kWidth);
 #pragma GCC unroll 12
-    for (int t = 0; t < T; ++t) {
-      const F32 one = set_f32(from[t * step]);
+      for (int t = 0; t < T; ++t) {
+        const F32 one = set_f32(in[t * step]);
 #pragma GCC unroll 16
-      for (int b = 0; b < kVectors; ++b) sum[b][t] = madd(rows[b], one, sum[b][t]);
+        for (int b = 0; b < kVectors; ++b) sum[s][b][t] = madd(rows[b], one, sum[s][b][t]);
+      }
     }
   });
+#pragma GCC unroll 8
+  for (int s = 0; s < S; ++s) {
 #pragma GCC unroll 16
-  for (int b = 0; b < kVectors; ++b) {
+    for (int b = 0; b < kVectors; ++b) {
 #pragma GCC unroll 12
-    for (int t = 0; t < T; ++t) store_f32(sum[b][t], out + t * p.out_tile + b * p.out_row);
+      for (int t = 0; t < T; ++t) store_f32(sum[s][b][t], out + s * p.out_series + t * p.out_tile + b * p.out_row);
+    }
+  }
+}
+
+// All tiles of S blocks, at most kMostTiles at a time.
+template <int S>
+inline void series_channels(const Product& p, const float* v, const float* weight, float* out) {
+  for (int64_t tile = 0; tile < p.tiles;) {
+    const int64_t left = p.tiles - tile, parts = (left + kMostTiles - 1) / kMostTiles;
+    const int64_t here = (left + parts - 1) / parts;
+    const float* from = v + tile * p.tile_step;
+    float* to = out + tile * p.out_tile;
+    switch (here) {
+#define DSB_TILES(T)                                                               \
+  case T:                                                                          \
+    block_channels<S, (S * T <= kBlocksInRegisters ? T : 1)>(p, from, weight, to); \
+    break;
+      DSB_TILES(1)
+      DSB_TILES(2)
+      DSB_TILES(3)
+      DSB_TILES(4)
+      DSB_TILES(5)
+      DSB_TILES(6)
+      DSB_TILES(7)
+      DSB_TILES(8)
+      DSB_TILES(9)
+      DSB_TILES(10)
+      DSB_TILES(11)
+      DSB_TILES(12)
+#undef DSB_TILES
+    }
+    tile += here;
   }
 }
 
@@ -156,15 +205,31 @@ void product_lanes(const Product& p, const float* v, const float* weight, float*
 }
 
 void product_channels(const Product& p, const float* v, const float* weight, float* out) {
-  constexpr int most = kVectors == 1 ? 12 : kVectors == 2 ? 4 : 1;
-  int64_t tile = 0;
-  for (; tile + most <= p.tiles; tile += most)
-    block_channels<most>(p, v + tile * p.tile_step, weight, out + tile * p.out_tile);
-  for (; most > 4 && tile + 4 <= p.tiles; tile += 4)
-    block_channels<(most > 4 ? 4 : 1)>(p, v + tile * p.tile_step, weight, out + tile * p.out_tile);
-  for (; most > 2 && tile + 3 <= p.tiles; tile += 3)
-    block_channels<(most > 2 ? 3 : 1)>(p, v + tile * p.tile_step, weight, out + tile * p.out_tile);
-  for (; tile < p.tiles; ++tile) block_channels<1>(p, v + tile * p.tile_step, weight, out + tile * p.out_tile);
+  if (p.tiles < 1) return;
+  const int64_t parts = (p.tiles + kMostTiles - 1) / kMostTiles, tiles = (p.tiles + parts - 1) / parts;
+  const int64_t fit = kBlocksInRegisters / tiles, most = fit < kMostSeries ? fit : kMostSeries;
+  for (int64_t series = 0; series < p.series;) {
+    const int64_t left = p.series - series, turns = (left + most - 1) / most, here = (left + turns - 1) / turns;
+    const float* from = v + series * p.v_series;
+    const float* w = weight + series * p.weight_series;
+    float* to = out + series * p.out_series;
+    switch (here) {
+#define DSB_SERIES(S)                                            \
+  case S:                                                        \
+    series_channels<(S <= kMostSeries ? S : 1)>(p, from, w, to); \
+    break;
+      DSB_SERIES(1)
+      DSB_SERIES(2)
+      DSB_SERIES(3)
+      DSB_SERIES(4)
+      DSB_SERIES(5)
+      DSB_SERIES(6)
+      DSB_SERIES(7)
+      DSB_SERIES(8)
+#undef DSB_SERIES
+    }
+    series += here;
+  }
 }
 
 }  // namespace DSB_VARIANT

@@ -52,7 +52,11 @@ const Kernels kernels = {DSB_VARIANT_NAME,
                          conv2d_bf16,
                          conv1d_lanes_bf16,
                          winograd_forward_bf16,
-                         winograd_product_bf16};
+                         winograd_product_bf16,
+                         add_squared_steps,
+                         count_at_most,
+                         order_rows,
+                         correlate};
 
 }  // namespace DSB_VARIANT
 }  // namespace dsb

@@ -10,6 +10,9 @@ namespace dsb {
 namespace {
 
 constexpr int64_t kChunkBytes = 256 << 10;  // direct: input that stays in the second-level cache over all channels
+constexpr int64_t kManyWeights = 1 << 16;   // so many are read by one thread each rather than by all
+constexpr int64_t kPartsPerThread = 2;      // so that one that comes late holds up nobody
+constexpr int64_t kLeastTiles = 4;          // of a part: an up-sampling layer makes one tile twice where two parts meet
 
 }  // namespace
 
@@ -55,16 +58,41 @@ const float* Conv1dLayer::bias_of(Layout layout, int64_t channel) const {
   return layout == Layout::lanes ? bias_lanes_.data() + channel * lanes() : bias_ + channel;
 }
 
+std::vector<Conv1dLayer::Part> Conv1dLayer::parts(size_t slots, int64_t length, unsigned threads) const {
+  const int64_t blocks = padded(spec_.out_channels) / kChannelBlock, all = items(length);
+  if (threads == 1 || spec_.algorithm == Algorithm::bfloat16) return {{0, slots, 0, blocks, 0, all}};
+  std::vector<Part> parts;
+  const int64_t most = kPartsPerThread * threads;
+  // Calls add(first, count) for shares of `count` that differ by at most one.
+  const auto split = [](int64_t count, int64_t shares, auto add) {
+    for (int64_t k = 0; k < shares; ++k) add(count * k / shares, count * (k + 1) / shares - count * k / shares);
+  };
+  if (packed_size(spec_) > kManyWeights && blocks >= threads)
+    split(blocks, std::min(blocks, most),
+          [&](int64_t first, int64_t count) { parts.push_back({0, slots, first, count, 0, all}); });
+  else
+    for (size_t slot = 0; slot < slots; ++slot)
+      split(all, std::max<int64_t>(1, std::min(most, all / kLeastTiles)),
+            [&](int64_t first, int64_t count) { parts.push_back({slot, 1, 0, blocks, first, count}); });
+  return parts;
+}
+
+// What a part counts: tiles, or positions of the phase that has the most.
+int64_t Conv1dLayer::items(int64_t length) const { return by_points() ? tiles(length) : phase_count(0, length); }
+
 void Conv1dLayer::run(const std::vector<Slot>& slots, Scratch& scratch) const {
-  if (slots.empty()) return;
+  if (!slots.empty()) run(slots, parts(slots.size(), slots.front().in->length, 1).front(), scratch);
+}
+
+void Conv1dLayer::run(const std::vector<Slot>& slots, const Part& part, Scratch& scratch) const {
   if (spec_.algorithm == Algorithm::bfloat16)
     for (const Slot& slot : slots) {
       run_bf16(*slot.in, *slot.out);
       for (int64_t o = 0; o < spec_.out_channels && spec_.activation == Activation::tanh; o += kChannelBlock)
         activate(*slot.out, o, 0, slot.out->length, false);
     }
-  if (spec_.algorithm == Algorithm::direct) run_direct(slots);
-  if (by_points()) run_toom(slots, scratch);
+  if (spec_.algorithm == Algorithm::direct) run_direct(slots, part);
+  if (by_points()) run_toom(slots, part, scratch);
 }
 
 // Bias (if not added yet) and activation of block `o` at positions [begin, end), in place.
@@ -90,45 +118,56 @@ void Conv1dLayer::activate(const ChannelView& out, int64_t o, int64_t begin, int
 
 // A block's weights of a phase are read once for all positions and slots; positions inside go through in chunks, so
 // that the input stays in the second-level cache over all blocks.
-void Conv1dLayer::run_direct(const std::vector<Slot>& slots) const {
-  const int64_t length = slots.front().in->length;
+void Conv1dLayer::run_direct(const std::vector<Slot>& all, const Part& part) const {
+  const auto from = all.begin() + static_cast<std::ptrdiff_t>(part.slot);
+  const std::vector<Slot> slots(from, from + static_cast<std::ptrdiff_t>(part.slots));
+  const bool by_lanes = slots.front().in->layout == Layout::lanes;
+  const int64_t length = slots.front().in->length, together = by_lanes ? 1 : part.blocks;
   const int64_t position = spec_.in_channels * spec_.stride * lanes() * static_cast<int64_t>(sizeof(float));
   const int64_t chunk = std::max<int64_t>(4, kChunkBytes / position / 4 * 4);
+  const int64_t first_row = part.block * kChannelBlock, rows = part.blocks * kChannelBlock;
+  const int64_t end_row = std::min(first_row + rows, spec_.out_channels);
   for (int64_t phase = 0; phase < spec_.repetition; ++phase) {
     const Phase& p = phases_[static_cast<size_t>(phase)];
     const int64_t count = phase_count(phase, length);
+    const int64_t low = std::min(count, part.first), high = std::min(count, part.first + part.count);
     // Taps that meet the halo would add zeros: positions at the ends leave them out.
-    const int64_t begin = std::clamp<int64_t>(ceil_divide(-p.first, spec_.stride), 0, count);
-    const int64_t end = std::clamp<int64_t>(floor_divide(length - p.first - p.taps, spec_.stride) + 1, begin, count);
-    for (int64_t o = 0; o < spec_.out_channels; o += kChannelBlock) {
-      for (int64_t t = 0; t < begin; ++t) alone(slots, phase, o, t);
-      for (int64_t t = end; t < count; ++t) alone(slots, phase, o, t);
+    const int64_t begin = std::clamp<int64_t>(ceil_divide(-p.first, spec_.stride), low, high);
+    const int64_t end = std::clamp<int64_t>(floor_divide(length - p.first - p.taps, spec_.stride) + 1, begin, high);
+    for (int64_t o = first_row; o < end_row; o += together * kChannelBlock) {
+      for (int64_t t = low; t < begin; ++t) alone(slots, phase, o, together, t);
+      for (int64_t t = end; t < high; ++t) alone(slots, phase, o, together, t);
     }
     for (const Slot& slot : slots)
       for (int64_t t = begin; t < end; t += chunk)
-        for (int64_t o = 0; o < spec_.out_channels; o += kChannelBlock) {
-          Product tiles = product(slot, o, p.taps);
+        for (int64_t o = first_row; o < end_row; o += together * kChannelBlock) {
+          Product tiles = product(slot, o, together, p, p.taps);
           tiles.tiles = std::min(chunk, end - t), tiles.tile_step = spec_.stride * slot.in->step;
           tiles.out_tile = spec_.repetition * slot.out->step;
           sums(slot, phase, o, t, 0, tiles);
         }
   }
   for (const Slot& slot : slots)
-    for (int64_t o = 0; o < spec_.out_channels; o += kChannelBlock) activate(*slot.out, o, 0, slot.out->length, true);
+    for (int64_t o = first_row; o < end_row; o += kChannelBlock)
+      activate(*slot.out, o, part.first * spec_.repetition,
+               std::min((part.first + part.count) * spec_.repetition, slot.out->length), true);
 }
 
-Product Conv1dLayer::product(const Slot& slot, int64_t o, int64_t taps) const {
+// `blocks` of output channels, more than one only in layout channels.
+Product Conv1dLayer::product(const Slot& slot, int64_t o, int64_t blocks, const Phase& phase, int64_t taps) const {
   Product product = {};
   product.runs = slot.in->runs.data(), product.run_count = static_cast<int64_t>(slot.in->runs.size());
   product.taps = taps, product.tap_step = slot.in->step;
   product.weight_step = kChannelBlock, product.weight_tap = spec_.in_channels * kChannelBlock;
   product.rows = std::min(kChannelBlock, spec_.out_channels - o);
   product.out_row = slot.out->unit;
+  product.series = blocks, product.weight_series = phase.taps * product.weight_tap;
+  product.out_series = kChannelBlock;
   return product;
 }
 
-// Sums of block `o` at positions [begin, end) of a phase over taps [first_tap, first_tap + taps); `product` says how
-// many tiles that are and where.
+// Sums of block `o`, and of as many behind it as `product` says, at positions [begin, end) of a phase over taps
+// [first_tap, first_tap + taps); `product` says how many tiles that are and where.
 void Conv1dLayer::sums(const Slot& slot, int64_t phase, int64_t o, int64_t begin, int64_t first_tap,
                        const Product& product) const {
   const Kernels& k = kernels();
@@ -142,12 +181,13 @@ void Conv1dLayer::sums(const Slot& slot, int64_t phase, int64_t o, int64_t begin
 }
 
 // One position of all slots, without the taps that meet the halo. Slots that are equally far apart are tiles.
-void Conv1dLayer::alone(const std::vector<Slot>& slots, int64_t phase, int64_t o, int64_t position) const {
+void Conv1dLayer::alone(const std::vector<Slot>& slots, int64_t phase, int64_t o, int64_t blocks,
+                        int64_t position) const {
   const Phase& p = phases_[static_cast<size_t>(phase)];
   const int64_t at = position * spec_.stride + p.first, first = std::min(p.taps, std::max<int64_t>(0, -at));
   const int64_t last = std::min(p.taps, slots.front().in->length - at), taps = std::max<int64_t>(0, last - first);
   for (size_t begin = 0; begin < slots.size();) {
-    Product tiles = product(slots[begin], o, taps);
+    Product tiles = product(slots[begin], o, blocks, p, taps);
     size_t end = begin + 1;
     if (end < slots.size()) {
       tiles.tile_step = slots[end].in->first - slots[begin].in->first;

@@ -89,6 +89,15 @@ class Conv1dLayer {
   struct Slot {
     const ChannelView *in, *out;
   };
+  // What one thread does of a layer: some slots, some blocks of output channels, some tiles (Toom-Cook) or positions
+  // before repetition (direct).
+  struct Part {
+    size_t slot, slots;
+    int64_t block, blocks, first, count;
+  };
+  // The whole, for `slots` inputs of this length, in parts for `threads` that work at once; bits never depend on it.
+  std::vector<Part> parts(size_t slots, int64_t length, unsigned threads) const;
+  void run(const std::vector<Slot>& slots, const Part& part, Scratch& scratch) const;
   void run(const std::vector<Slot>& slots, Scratch& scratch) const;
 
  private:
@@ -109,13 +118,15 @@ class Conv1dLayer {
   bool by_points() const { return spec_.algorithm != Algorithm::direct && spec_.algorithm != Algorithm::bfloat16; }
   int64_t phase_count(int64_t phase, int64_t length) const;
   Tiling tiling(int64_t length) const;
+  int64_t tiles(int64_t length) const;
   int64_t halo_of_tiles(int64_t length) const;
-  void run_direct(const std::vector<Slot>& slots) const;
-  void alone(const std::vector<Slot>& slots, int64_t phase, int64_t o, int64_t position) const;
-  Product product(const Slot& slot, int64_t o, int64_t taps) const;
+  int64_t items(int64_t length) const;
+  void run_direct(const std::vector<Slot>& slots, const Part& part) const;
+  void alone(const std::vector<Slot>& slots, int64_t phase, int64_t o, int64_t blocks, int64_t position) const;
+  Product product(const Slot& slot, int64_t o, int64_t blocks, const Phase& phase, int64_t taps) const;
   void sums(const Slot& slot, int64_t phase, int64_t o, int64_t begin, int64_t first_tap, const Product& product) const;
   void run_bf16(const ChannelView& in, const ChannelView& out) const;
-  void run_toom(const std::vector<Slot>& slots, Scratch& scratch) const;
+  void run_toom(const std::vector<Slot>& slots, const Part& part, Scratch& scratch) const;
   void activate(const ChannelView& out, int64_t o, int64_t begin, int64_t end, bool with_bias) const;
   const float* bias_of(Layout layout, int64_t channel) const;
 

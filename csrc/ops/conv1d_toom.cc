@@ -43,19 +43,24 @@ Conv1dLayer::Tiling Conv1dLayer::tiling(int64_t length) const {
   return t;
 }
 
+int64_t Conv1dLayer::tiles(int64_t length) const { return tiling(length).tiles; }
+
 int64_t Conv1dLayer::halo_of_tiles(int64_t length) const {
   const Tiling t = tiling(length);
   const int64_t last = t.first + ((t.tiles - 1) * t.outputs + t.reads - 1) * spec_.stride + spec_.stride - 1;
   return std::max<int64_t>({0, -t.first, last - (length - 1)});
 }
 
-// The slots' tiles stand one behind the other, so that weights are read once for many.
-void Conv1dLayer::run_toom(const std::vector<Slot>& slots, Scratch& scratch) const {
+// The slots' tiles stand one behind the other, so that weights are read once for many. A part that begins within an
+// up-sampling layer makes the tile before as well, for what its last position gives to the next.
+void Conv1dLayer::run_toom(const std::vector<Slot>& slots, const Part& part, Scratch& scratch) const {
   const Kernels& k = kernels();
   const ChannelView &in = *slots.front().in, &out = *slots.front().out;
   const bool by_lanes = in.layout == Layout::lanes;
   const Tiling t = tiling(in.length);
-  const int64_t all = t.tiles * static_cast<int64_t>(slots.size());
+  const int64_t first = part.first > 0 && spec_.repetition > 1 ? part.first - 1 : part.first;
+  const int64_t tiles_of_slot = part.first + part.count - first;
+  const int64_t all = tiles_of_slot * static_cast<int64_t>(part.slots);
   const int64_t width = lanes(), signals = spec_.stride, filters = spec_.repetition;
   const int64_t in_floats = in.units * width, sum_length = signals * spec_.in_channels;
   const int64_t tile_floats = signals * in_floats;                // values of a tile at one point
@@ -69,14 +74,20 @@ void Conv1dLayer::run_toom(const std::vector<Slot>& slots, Scratch& scratch) con
   const int64_t carry_unit = (filters - 1) * width;
   scratch.carry.resize(static_cast<size_t>(padded(spec_.out_channels) * carry_unit + width));
 
+  const auto first_output = [&](int64_t tile) {
+    return filters == 1 ? tile * t.outputs : (t.first + tile * t.outputs) * filters + spec_.padding;
+  };
+  // Outputs before the part's own are left out as those before position 0 are.
+  const int64_t begin_output = std::max<int64_t>(0, first_output(part.first) - (filters - 1));
+
   std::vector<Run> runs;
   for (int64_t begin = 0; begin < all; begin += panel) {
     const int64_t tiles = std::min(panel, all - begin);
     // Calls work(slot, first tile of the slot, tiles, offset in the panel) for each slot's share of the panel.
     const auto for_each_share = [&](auto work) {
       for (int64_t at = begin; at < begin + tiles;) {
-        const int64_t tile = at % t.tiles, here = std::min(t.tiles - tile, begin + tiles - at);
-        work(slots[static_cast<size_t>(at / t.tiles)], tile, here, at - begin);
+        const int64_t tile = at % tiles_of_slot, here = std::min(tiles_of_slot - tile, begin + tiles - at);
+        work(slots[part.slot + static_cast<size_t>(at / tiles_of_slot)], first + tile, here, at - begin);
         at += here;
       }
     };
@@ -105,23 +116,27 @@ void Conv1dLayer::run_toom(const std::vector<Slot>& slots, Scratch& scratch) con
     ToomInverse inverse = {};
     inverse.kind = t.kind, inverse.phases = filters;
     inverse.m_unit = product.out_row, inverse.m_tile = product.out_tile;
-    inverse.out_unit = out.unit, inverse.out_step = out.step, inverse.length = out.length;
+    inverse.out_unit = out.unit, inverse.out_step = out.step;
     inverse.activation = spec_.activation, inverse.slope = spec_.slope;
-    const float* weight = packed_;
-    for (int64_t o = 0; o < spec_.out_channels; o += kChannelBlock) {
+    const int64_t slab = sum_length * kChannelBlock, first_row = part.block * kChannelBlock;
+    const int64_t end_row = std::min(first_row + part.blocks * kChannelBlock, spec_.out_channels);
+    product.v_series = forward.v_point, product.weight_series = slab, product.out_series = width;
+    if (!by_lanes) product.series = t.points;
+    const float* weight = packed_ + part.block * filters * t.points * slab;
+    for (int64_t o = first_row; o < end_row; o += kChannelBlock) {
       product.rows = std::min(kChannelBlock, spec_.out_channels - o);
-      for (int64_t s = 0; s < filters * t.points; ++s, weight += sum_length * kChannelBlock)
+      for (int64_t s = 0; s < filters * t.points; s += product.series, weight += product.series * slab)
         (by_lanes ? k.product_lanes : k.product_channels)(
             product, scratch.points.data() + s % t.points * forward.v_point, weight, scratch.sums.data() + s * width);
       inverse.units = units_of(out.layout, product.rows);
       const int64_t unit = by_lanes ? o : o / width;
       float* carry = scratch.carry.data() + unit * carry_unit;
       for_each_share([&](const Slot& slot, int64_t tile, int64_t count, int64_t at) {
-        if (tile == 0) std::fill(carry, carry + inverse.units * carry_unit, 0.0f);
+        if (tile == first) std::fill(carry, carry + inverse.units * carry_unit, 0.0f);
         inverse.tiles = count;
-        inverse.first = filters == 1 ? tile * t.outputs : (t.first + tile * t.outputs) * filters + spec_.padding;
+        inverse.first = first_output(tile) - begin_output, inverse.length = out.length - begin_output;
         k.toom_inverse(inverse, scratch.sums.data() + at * inverse.m_tile, bias_of(out.layout, o), carry,
-                       slot.out->first + unit * out.unit);
+                       slot.out->first + unit * out.unit + begin_output * out.step);
       });
     }
   }

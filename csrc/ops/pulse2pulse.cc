@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "core/stages.h"
 #include "ops/dispatch.h"
 #include "ops/pulse2pulse_workspace.h"
 
@@ -15,31 +16,47 @@ constexpr int kLayers = Pulse2PulseNetwork::kLayers;
 
 // Groups that a thread takes through the middle layers together: their weights are then read from memory once.
 constexpr int64_t kGroupsTogether = 4;
-// Samples that are cheaper with their channels side by side than as a group with idle lanes.
-constexpr int64_t kFewSamples = 4;
+// Samples that are cheaper with their channels side by side than as a group with idle lanes: for one thread, and for
+// each more that takes part.
+constexpr int64_t kFewSamples = 4, kFewMore = 4;
+// Threads that are worth having in one group.
+constexpr unsigned kMostTogether = 8;
 
 }  // namespace
 
-// What a thread does without waiting: groups of `lanes` samples, or samples one by one.
+// What is done without waiting for anybody else, by one thread or by several together: groups of `lanes` samples, or
+// samples one by one.
 struct Pulse2PulseNetwork::Bundle {
   Layout layout;
   int64_t first, count, group;  // samples; and how many make a group
+  bool together;
   int64_t groups() const { return (count + group - 1) / group; }
 };
 
 std::vector<Pulse2PulseNetwork::Bundle> Pulse2PulseNetwork::bundles(int64_t count, unsigned threads) {
-  const int64_t width = static_cast<int64_t>(kernels().lanes), rest = count % width;
-  const bool few = rest <= std::min(kFewSamples, width / 2) || width == 1;  // width 1: vectors run over channels only
+  const int64_t width = static_cast<int64_t>(kernels().lanes), rest = count % width, others = threads - 1;
+  const int64_t most = std::min(kFewSamples + others * kFewMore, width - 1);
+  const bool few = rest <= most || width == 1;  // width 1: vectors run over channels only
   const int64_t by_lanes = width == 1 ? 0 : few ? count - rest : count;
   std::vector<Bundle> all;
+  // A group for each thread as often as that goes; then those that would leave at least half of the threads idle.
   const auto split = [&](Layout layout, int64_t first, int64_t end, int64_t group) {
-    const int64_t groups = (end - first + group - 1) / group, share = (groups + threads - 1) / threads;
-    const int64_t parts = groups ? (groups + kGroupsTogether - 1) / kGroupsTogether : 0;
-    const int64_t size = std::min(share, parts ? (groups + parts - 1) / parts : 1) * group;
-    for (int64_t at = first; at < end; at += size) all.push_back({layout, at, std::min(size, end - at), group});
+    const int64_t groups = (end - first + group - 1) / group, over = groups % threads;
+    const int64_t shared = threads > 1 && 2 * over <= threads ? over : 0, alone = groups - shared;
+    const int64_t share = (alone + threads - 1) / threads;
+    const int64_t parts = alone ? (alone + kGroupsTogether - 1) / kGroupsTogether : 0;
+    const int64_t size = std::min(share, parts ? (alone + parts - 1) / parts : 1) * group;
+    const int64_t middle = std::min(end, first + alone * group);
+    for (int64_t at = first; at < middle; at += size)
+      all.push_back({layout, at, std::min(size, middle - at), group, false});
+    for (int64_t at = middle; at < end; at += kGroupsTogether * group)
+      all.push_back({layout, at, std::min(kGroupsTogether * group, end - at), group, true});
   };
   split(Layout::lanes, 0, by_lanes, width);
-  split(Layout::channels, by_lanes, count, 1);
+  if (threads > 1 && width > 1 && by_lanes < count)
+    all.push_back({Layout::channels, by_lanes, count - by_lanes, 1, true});
+  else
+    split(Layout::channels, by_lanes, count, 1);
   return all;
 }
 
@@ -92,26 +109,34 @@ void Pulse2PulseNetwork::check(int64_t length) const {
 }
 
 template <typename Fill, typename Empty>
-void Pulse2PulseNetwork::run_bundle(const Bundle& bundle, int64_t length, Fill fill, Empty empty) const {
+void Pulse2PulseNetwork::run_bundle(const Bundle& bundle, int64_t length, const Threads& threads, Fill fill,
+                                    Empty empty) const {
   std::unique_ptr<Workspace> space = take(bundle.layout, length);
   const size_t groups = static_cast<size_t>(bundle.groups());
-  space->reserve(groups);
-  const auto layer = [&](int k, const std::vector<Conv1dLayer::Slot>& slots) {
-    layers_[static_cast<size_t>(k)].run(slots, space->scratch);
+  space->reserve(groups, threads.count());
+  std::vector<Stage> stages;
+  const auto layer = [&](int k, std::vector<Conv1dLayer::Slot> slots) {
+    const Conv1dLayer& one = layers_[static_cast<size_t>(k)];
+    const std::vector<Conv1dLayer::Part> parts = one.parts(slots.size(), slots.front().in->length, threads.count());
+    stages.push_back({parts.size(), [&one, &space, slots, parts](uint64_t task, unsigned member) {
+                        one.run(slots, parts[task], space->scratch[member]);
+                      }});
   };
   const auto samples = [&](size_t g) {
     return std::min(bundle.group, bundle.count - static_cast<int64_t>(g) * bundle.group);
   };
   const auto first = [&](size_t g) { return bundle.first + static_cast<int64_t>(g) * bundle.group; };
   for (size_t g = 0; g < groups; ++g) {
-    fill(first(g), samples(g), *space->slot(0, g).in);
+    stages.push_back({1, [&, g](uint64_t, unsigned) { fill(first(g), samples(g), *space->slot(0, g).in); }});
     for (int k = 0; k < kMiddleBegin; ++k) layer(k, {space->slot(k, g)});
   }
   for (int k = kMiddleBegin; k < kMiddleEnd; ++k) layer(k, space->slots(k, groups));
   for (size_t g = 0; g < groups; ++g) {
     for (int k = kMiddleEnd; k < kLayers; ++k) layer(k, {space->slot(k, g)});
-    empty(first(g), samples(g), *space->slot(kLayers - 1, g).out);
+    stages.push_back(
+        {1, [&, g](uint64_t, unsigned) { empty(first(g), samples(g), *space->slot(kLayers - 1, g).out); }});
   }
+  run_stages(stages, threads);
   give_back(std::move(space));
 }
 
@@ -119,7 +144,11 @@ template <typename Fill, typename Empty>
 void Pulse2PulseNetwork::run_all(int64_t count, int64_t length, const Threads& threads, Fill fill, Empty empty) const {
   check(length);
   const std::vector<Bundle> all = bundles(count, threads.count());
-  parallel_for(all.size(), threads, [&](uint64_t task) { run_bundle(all[task], length, fill, empty); });
+  const auto together = std::partition_point(all.begin(), all.end(), [](const Bundle& b) { return !b.together; });
+  parallel_for(static_cast<uint64_t>(together - all.begin()), threads,
+               [&](uint64_t task) { run_bundle(all[task], length, 1, fill, empty); });
+  for (auto bundle = together; bundle != all.end(); ++bundle)
+    run_bundle(*bundle, length, threads.at_most(kMostTogether), fill, empty);
 }
 
 void Pulse2PulseNetwork::run(const float* noise, int64_t count, int64_t length, const Threads& threads,

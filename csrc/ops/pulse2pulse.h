@@ -27,8 +27,8 @@ class Pulse2PulseNetwork {
   ~Pulse2PulseNetwork();
 
   int64_t leads() const { return layers_.front().spec().in_channels; }
-  // noise and signal are [count][leads][length]; length a multiple of 2500. Groups of samples run on `threads`,
-  // some of them at a time through the whole network, without waiting for others.
+  // noise and signal are [count][leads][length]; length a multiple of 2500. Each of `threads` takes groups of samples
+  // through the whole network without waiting for others; what is left over they take through layer by layer together.
   void run(const float* noise, int64_t count, int64_t length, const Threads& threads, float* signal) const;
 
   // Samples start to start + count - 1 of a seed: noise uniform in [-1, 1) drawn from stream 0, the network, and
@@ -48,7 +48,7 @@ class Pulse2PulseNetwork {
   // fill(first sample, samples, view of the noise) and empty(first sample, samples, view of the signal), group by
   // group.
   template <typename Fill, typename Empty>
-  void run_bundle(const Bundle& bundle, int64_t length, Fill fill, Empty empty) const;
+  void run_bundle(const Bundle& bundle, int64_t length, const Threads& threads, Fill fill, Empty empty) const;
   template <typename Fill, typename Empty>
   void run_all(int64_t count, int64_t length, const Threads& threads, Fill fill, Empty empty) const;
 

@@ -60,7 +60,8 @@ void Pulse2PulseNetwork::Workspace::make(int k, size_t groups) {
   }
 }
 
-void Pulse2PulseNetwork::Workspace::reserve(size_t groups) {
+void Pulse2PulseNetwork::Workspace::reserve(size_t groups, unsigned threads) {
+  scratch.resize(std::max<size_t>(scratch.size(), threads));
   if (groups_ >= groups) return;
   groups_ = groups;
   for (int k = 0; k <= kLayers; ++k)

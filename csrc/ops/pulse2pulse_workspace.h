@@ -1,4 +1,4 @@
-// The buffers that a thread takes some groups of samples through the ECG network in.
+// The buffers that one thread or a few take some groups of samples through the ECG network in.
 #pragma once
 
 #include <memory>
@@ -16,8 +16,8 @@ class Pulse2PulseNetwork::Workspace {
  public:
   Workspace(const std::vector<Conv1dLayer>& layers, Layout layout, int64_t length);
 
-  // Makes room for `groups`.
-  void reserve(size_t groups);
+  // Makes room for `groups` and for what `threads` need each.
+  void reserve(size_t groups, unsigned threads);
   // What layer k reads and writes for each of the first `groups`.
   std::vector<Conv1dLayer::Slot> slots(int k, size_t groups) const;
   Conv1dLayer::Slot slot(int k, size_t group) const {
@@ -27,7 +27,7 @@ class Pulse2PulseNetwork::Workspace {
 
   const Layout layout;
   const int64_t length;
-  Scratch scratch;
+  std::vector<Scratch> scratch;  // [thread]
 
  private:
   struct Buffer {

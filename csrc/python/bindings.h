@@ -10,6 +10,7 @@ namespace python {
 
 void bind_random(pybind11::module_& module);
 void bind_signal(pybind11::module_& module);
+void bind_measure(pybind11::module_& module);
 void bind_ops(pybind11::module_& module);
 void bind_layers(pybind11::module_& module);
 void bind_pulse2pulse(pybind11::module_& module);

@@ -19,6 +19,7 @@ PYBIND11_MODULE(_native, module) {
       "The variant that runs; ValueError if DSB_FORCE_VARIANT names none, or one this CPU lacks.");
   dsb::python::bind_random(module);
   dsb::python::bind_signal(module);
+  dsb::python::bind_measure(module);
   dsb::python::bind_ops(module);
   dsb::python::bind_layers(module);
   dsb::python::bind_pulse2pulse(module);

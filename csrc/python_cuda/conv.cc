@@ -32,6 +32,70 @@ cuda::ConvFilter filter_of(const std::optional<Taps>& taps, int up, int down) {
   return filter;
 }
 
+// What a modulated convolution does with its weights.
+struct WeightUse {
+  int up, down;
+  std::vector<int> padding;
+  cuda::ConvFilter filter;
+  bool demodulate, flip_weight;
+
+  void set(cuda::ConvLayer* layer) const {
+    if (padding.size() != 4) throw py::value_error("padding needs left, right, top and bottom");
+    layer->up_x = layer->up_y = up, layer->down_x = layer->down_y = down;
+    layer->left = padding[0], layer->right = padding[1], layer->top = padding[2], layer->bottom = padding[3];
+    layer->filter = filter, layer->demodulate = demodulate, layer->flip_weight = flip_weight;
+  }
+
+  bool same(const WeightUse& other) const {
+    const cuda::ConvFilter &a = filter, &b = other.filter;
+    return up == other.up && down == other.down && padding == other.padding && demodulate == other.demodulate &&
+           flip_weight == other.flip_weight && a.height == b.height && a.width == b.width &&
+           a.separable == b.separable && std::equal(a.taps, a.taps + cuda::kMaxTaps, b.taps);
+  }
+};
+
+// Weights that are packed once, for calls whose x has their type and whose use is theirs.
+class PackedWeight {
+ public:
+  PackedWeight(const py::object& weight, const py::object& like, WeightUse use, cuda::Stream stream)
+      : use_(std::move(use)) {
+    const Tensor x("like", like, stream), w("weight", weight, stream, &x);
+    const CurrentDevice current(x.device());
+    device_ = x.device(), layer_.x.array.type = x.float_type();
+    layer_.weight = w.view();
+    const Shape4& s = layer_.weight.shape;
+    layer_.x.shape = {1, s.c, kSide, kSide};  // of any size: it is not used
+    use_.set(&layer_);
+    memory_.reset(allocate(prepared_weights_size(layer_), stream),
+                  [device = device_](void* memory) { release_anywhere(memory, device); });
+    without_lock([&] {
+      prepare_weights(layer_, memory_.get(), stream);
+      wait(stream);  // so that any stream may use them, and the weight itself may go
+    });
+    layer_.weight.array.data = nullptr;
+  }
+
+  // Into a layer with x. Throws py::value_error where it is another one.
+  void set(const Tensor& x, const WeightUse& use, cuda::ConvLayer* layer) const {
+    if (x.device() != device_ || layer->x.array.type != layer_.x.array.type || !use_.same(use))
+      throw py::value_error(
+          "weight was packed for another device, type of x, resampling or padding; it needs the same");
+    layer->weight = layer_.weight, layer->prepared = memory_.get();
+  }
+
+  std::vector<int64_t> shape() const {
+    const Shape4& s = layer_.weight.shape;
+    return {s.n, s.c, s.h, s.w};
+  }
+
+ private:
+  static constexpr int64_t kSide = 4096;
+  WeightUse use_;
+  int device_;
+  cuda::ConvLayer layer_;
+  std::shared_ptr<void> memory_;
+};
+
 // Arrays that are kept while their views are in use.
 class Views {
  public:
@@ -112,14 +176,17 @@ py::object modulated_conv2d(const py::object& x, const py::object& weight, const
   Views views(from, stream);
   cuda::ConvLayer layer;
   layer.x = from.view();
-  layer.weight = views.of("weight", weight);
+  const WeightUse use = {up, down, padding, filter_of(resample_filter, up, down), demodulate, flip_weight};
+  use.set(&layer);
+  if (py::isinstance<PackedWeight>(weight)) {
+    weight.cast<const PackedWeight&>().set(from, use, &layer);
+  } else {
+    layer.weight = views.of("weight", weight);
+  }
   layer.styles = views.of("styles", styles), layer.noise = views.plane("noise", noise);
   layer.noise_gain = views.of("noise_gain", noise_gain), layer.bias = views.of("bias", bias);
   layer.residual = views.of("residual", residual), layer.scale = views.of("scale", scale);
-  layer.up_x = layer.up_y = up, layer.down_x = layer.down_y = down;
-  set_padding(padding, &layer);
-  layer.filter = filter_of(resample_filter, up, down);
-  layer.demodulate = demodulate, layer.flip_weight = flip_weight, layer.style_offset = style_offset;
+  layer.style_offset = style_offset;
   layer.activation = activation_of(act, alpha, gain, clamp);
   return run(from, layer, out, scaled_out, stream);
 }
@@ -147,6 +214,17 @@ py::object conv(const py::object& x, const py::object& weight, const py::object&
 
 void bind_conv(py::module_& module) {
   const auto none = py::none();
+  py::class_<PackedWeight>(module, "PackedWeight",
+                           "The weight of modulated_conv2d, packed once for x as `like` and these settings. Waits.")
+      .def(py::init([](const py::object& weight, const py::object& like, int up, int down,
+                       const std::vector<int>& padding, const std::optional<Taps>& taps, bool demodulate,
+                       bool flip_weight, uint64_t stream) {
+             const WeightUse use = {up, down, padding, filter_of(taps, up, down), demodulate, flip_weight};
+             return PackedWeight(weight, like, use, stream_of(stream));
+           }),
+           py::arg("weight"), py::arg("like"), py::arg("up"), py::arg("down"), py::arg("padding"),
+           py::arg("resample_filter"), py::arg("demodulate"), py::arg("flip_weight"), py::arg("stream") = 0)
+      .def_property_readonly("shape", &PackedWeight::shape);
   module.def("modulated_conv2d", &modulated_conv2d, py::arg("x"), py::arg("weight"), py::arg("styles"),
              py::arg("noise"), py::arg("up"), py::arg("down"), py::arg("padding"), py::arg("resample_filter"),
              py::arg("demodulate"), py::arg("flip_weight"), py::arg("noise_gain") = none, py::arg("bias") = none,

@@ -37,6 +37,9 @@ void release_anywhere(void* memory, int device);
 // Gives memory back once what is in its device's default stream has run, without waiting for it. Never throws.
 void release_in_default(void* memory, int device);
 
+// Waits for what is in the stream.
+void wait(cuda::Stream stream);
+
 // Copies to the host and waits for it.
 void copy_to_host(const void* from, size_t bytes, void* to, cuda::Stream stream);
 

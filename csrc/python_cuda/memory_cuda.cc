@@ -77,7 +77,10 @@ void release(void* memory, cuda::Stream stream) {
 }
 
 void release_anywhere(void* memory, int device) {
-  on_device(device, [memory] { cudaFree(memory); });
+  on_device(device, [memory] {
+    cudaDeviceSynchronize();  // of memory from a pool cudaFree takes for granted that nobody uses it
+    cudaFree(memory);
+  });
 }
 
 void release_in_default(void* memory, int device) {
@@ -86,9 +89,11 @@ void release_in_default(void* memory, int device) {
   });
 }
 
+void wait(cuda::Stream stream) { check(cudaStreamSynchronize(stream_of(stream)), "the work on the device failed"); }
+
 void copy_to_host(const void* from, size_t bytes, void* to, cuda::Stream stream) {
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_of(stream)), "a copy to the host failed");
-  check(cudaStreamSynchronize(stream_of(stream)), "the work on the device failed");
+  wait(stream);
 }
 
 void order(cuda::Stream before, cuda::Stream after) {

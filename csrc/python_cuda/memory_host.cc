@@ -25,6 +25,7 @@ void* allocate(size_t bytes, cuda::Stream) {
 void release(void* memory, cuda::Stream) { std::free(memory); }
 void release_anywhere(void* memory, int) { std::free(memory); }
 void release_in_default(void* memory, int) { std::free(memory); }
+void wait(cuda::Stream) {}
 void copy_to_host(const void* from, size_t bytes, void* to, cuda::Stream) { std::memcpy(to, from, bytes); }
 void order(cuda::Stream, cuda::Stream) {}
 

@@ -35,16 +35,29 @@ FilterSteps steps_of(const std::vector<Step>& given, bool flip_filter) {
 
 cuda::Image image_of(const Shape4& s, bool channels_first) { return {s.n, s.c, s.h, s.w, channels_first}; }
 
-// x itself where it lies so, else a copy in the workspace.
-const void* lying(const cuda::View& x, bool channels_first, void* workspace, cuda::Stream stream) {
-  if (lies_as(x, channels_first ? cuda::channels_first(x.shape) : cuda::channels_last(x.shape))) return x.array.data;
-  cuda::with_type(x.array.type, [&](auto value) {
-    cuda::gather(x, !channels_first, stream, static_cast<decltype(value)*>(workspace));
-  });
-  return workspace;
-}
-
 size_t bytes_of(const cuda::View& x) { return x.shape.size() * (x.array.type == cuda::Type::float32 ? 4 : 2); }
+
+// x itself where it lies so, else a copy, which takes memory of the device only then.
+class Lying {
+ public:
+  Lying(const cuda::View& x, bool channels_first, cuda::Stream stream)
+      : direct_(lies_as(x, channels_first ? cuda::channels_first(x.shape) : cuda::channels_last(x.shape))),
+        copy_(direct_ ? 0 : bytes_of(x), stream),
+        array_(x.array) {
+    if (direct_) return;
+    cuda::with_type(x.array.type, [&](auto value) {
+      cuda::gather(x, !channels_first, stream, static_cast<decltype(value)*>(copy_.get()));
+    });
+    array_.data = copy_.get();
+  }
+
+  const cuda::Array& array() const { return array_; }
+
+ private:
+  bool direct_;
+  Workspace copy_;
+  cuda::Array array_;
+};
 
 // Whether a result that is made, or given, has its channels first; throws where it has neither order.
 bool has_channels_first(const cuda::View& x, const py::object& out, const cuda::View& y) {
@@ -65,9 +78,8 @@ py::object image_out(const Tensor& from, const Shape4& s, const py::object& out,
   const Output y(out, type_of(view.array.type), {s.n, s.c, s.h, s.w}, {lie.n, lie.channel, lie.y, lie.x}, from, stream);
   const bool channels_first = has_channels_first(view, y.object(), y.tensor().view());
   without_lock([&] {
-    const Workspace copy(bytes_of(view), stream);
-    const void* data = lying(view, channels_first, copy.get(), stream);
-    work(image_of(view.shape, channels_first), view.array.type, data, y.tensor().data());
+    const Lying x(view, channels_first, stream);
+    work(image_of(view.shape, channels_first), view.array.type, x.array().data, y.tensor().data());
   });
   return y.object();
 }
@@ -101,6 +113,9 @@ py::object bind_upsample_bilinear2d(const py::object& x, const py::object& out, 
   return image_out(from, {s.n, s.c, 2 * s.h, 2 * s.w}, out, stream, work);
 }
 
+// All of an array that is known to be dense, in the order of its memory.
+cuda::View flat_of(const Tensor& x) { return {{x.data(), x.float_type()}, {1, 1, 1, x.size()}, {0, 0, 1, 0}}; }
+
 int64_t product(const std::vector<int64_t>& sizes, size_t from, size_t to) {
   return std::accumulate(sizes.begin() + from, sizes.begin() + to, int64_t{1}, std::multiplies<int64_t>());
 }
@@ -131,11 +146,11 @@ py::object bind_bias_act(const py::object& x, const py::object& bias, int dim, c
   const Output y(out, type, shape, last ? from.steps() : std::vector<int64_t>{}, from, stream);
   if (last && y.tensor().steps() != from.steps()) y.tensor().refuse("lies otherwise than x; it needs the same strides");
   if (!last) y.tensor().dense(type);
-  const bool direct = last || axes > 4 || lies_as(from.view(), cuda::channels_first(from.view().shape));
   if (axes > 4) from.dense(type);
+  const cuda::View view = last || axes > 4 ? flat_of(from) : from.view();
   without_lock([&] {
-    const Workspace copy(direct ? 0 : bytes_of(from.view()), stream);
-    what.x.array = {direct ? from.data() : lying(from.view(), true, copy.get(), stream), what.type};
+    const Lying lying(view, true, stream);
+    what.x.array = lying.array();
     cuda::epilogue(what, stream, y.tensor().data(), nullptr);
   });
   return y.object();
@@ -159,14 +174,12 @@ py::object bind_to_microvolt(const py::object& signal, float scale, const py::ob
   const CurrentDevice current(from.device());
   const bool flat = from.shape().size() > 4;
   if (flat) from.dense(from.type());
-  const cuda::View view =
-      flat ? cuda::View{{from.data(), from.float_type()}, {1, 1, 1, from.size()}, {0, 0, 1, 0}} : from.view();
+  const cuda::View view = flat ? flat_of(from) : from.view();
   const Output y(out, kInt16, from.shape(), {}, from, stream);
   auto* to = static_cast<int16_t*>(y.tensor().dense(kInt16));
   const bool numbers = from.size() == 0 || all_numbers(stream, [&](int32_t* counter) {
-                         const Workspace copy(bytes_of(view), stream);
-                         const cuda::Array array = {lying(view, true, copy.get(), stream), view.array.type};
-                         cuda::to_microvolt(array, 1, 1, from.size(), false, scale, stream, to, counter);
+                         const Lying lying(view, true, stream);
+                         cuda::to_microvolt(lying.array(), 1, 1, from.size(), false, scale, stream, to, counter);
                        });
   return numbers ? y.object() : py::none();
 }
@@ -183,9 +196,8 @@ py::object bind_to_uint8(const py::object& image, float scale, float offset, con
   auto* to = static_cast<uint8_t*>(y.tensor().dense(kUInt8));
   const bool first = has_channels_first(view, py::none(), view);
   const bool numbers = from.size() == 0 || all_numbers(stream, [&](int32_t* counter) {
-                         const Workspace copy(bytes_of(view), stream);
-                         const cuda::Array array = {lying(view, first, copy.get(), stream), view.array.type};
-                         cuda::to_uint8(array, image_of(s, first), scale, offset, stream, to, counter);
+                         const Lying lying(view, first, stream);
+                         cuda::to_uint8(lying.array(), image_of(s, first), scale, offset, stream, to, counter);
                        });
   return numbers ? y.object() : py::none();
 }

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <numeric>
+#include <stdexcept>
 
 namespace py = pybind11;
 
@@ -126,7 +127,9 @@ Array::Array(dlpack::DataType type, std::vector<int64_t> shape, std::vector<int6
     : type_(type), shape_(std::move(shape)), steps_(std::move(steps)), device_(device), stream_(stream) {
   if (steps_.empty()) steps_ = c_order(shape_);
   size_t bytes = type.bits / 8;
-  for (const int64_t size : shape_) bytes *= static_cast<size_t>(size);
+  for (const int64_t size : shape_)
+    if (__builtin_mul_overflow(bytes, static_cast<size_t>(size), &bytes))
+      throw std::runtime_error("an array of " + text(shape_) + " is larger than any memory");
   // Any stream but the default one may be gone by then.
   elsewhere_ = std::make_shared<bool>(stream != nullptr);
   const auto release = [device, elsewhere = elsewhere_](void* memory) {

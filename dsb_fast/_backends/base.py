@@ -38,6 +38,7 @@ class Backend(ABC):
     rounds: ClassVar[bool] = False  # it makes lower precisions of float32 graphs by itself
     stand_in: ClassVar[str] = ""  # the device that does its work, with a warning, where it can't
     fixed_batch: ClassVar[bool] = False  # a call costs what batch_size samples cost, however few are asked for
+    divides: ClassVar[bool] = False  # a call can be shared out to several threads
     draws: bool = False  # it has ``sample``: random numbers and whole numbers are made where the network runs
 
     @classmethod

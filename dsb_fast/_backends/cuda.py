@@ -9,6 +9,7 @@ import math
 import os
 import queue
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.util import find_spec
 
@@ -93,6 +94,8 @@ class CudaBackend(OnnxRuntimeBackend):
         self._graph, self._precision, self._number, self.flavour = graph, precision, int(number or 0), flavour
         self._making, self._busy, self._drawing = (threading.Lock() for _ in range(3))
         self._draws: dict = {}
+        # ONNX Runtime keeps cuDNN's handle and the captured graphs for each thread: another one would capture anew.
+        self._runner = ThreadPoolExecutor(1, "dsb-cuda")
         self._copies = self._pinned()
         self.note = "" if flavour == "cuda" or has_cuda_library() else NO_CUDA_OPERATORS
         self._start()
@@ -165,7 +168,7 @@ class CudaBackend(OnnxRuntimeBackend):
                 graph = number if self.captured else None
                 batch = DeviceBatch(self._ort, self._session, self.batch_size, self.memory, self._number, graph)
                 batch.fill({name: np.zeros(tuple(v.shape()), np.float32) for name, v in batch.inputs.items()})
-                batch.run()
+                self._runner.submit(batch.run).result()
                 idle.put(batch)
         except Exception as error:  # ONNX Runtime raises many classes of its own
             raise DeviceError(str(failed(self.device, error))) from None
@@ -247,9 +250,7 @@ class CudaBackend(OnnxRuntimeBackend):
             self._busy.acquire()
         try:
             with stage("device"):
-                if draw is not None:
-                    draw(batch)
-                batch.run()
+                self._runner.submit(_drawn_and_run, batch, draw).result()
         finally:
             self._busy.release()
 
@@ -285,6 +286,12 @@ class CudaBackend(OnnxRuntimeBackend):
         """What the network takes with its channels last."""
         takes = {port.name: sample_shape(port) for port in self._session.get_inputs()}
         return [name for draw in draws for name, shape in draw.shapes.items() if takes[name] != shape]
+
+
+def _drawn_and_run(batch: DeviceBatch, draw) -> None:
+    if draw is not None:
+        draw(batch)
+    batch.run()
 
 
 def joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -145,7 +145,8 @@ class TorchCudaBackend(_TorchBackend):
 
     def _checked(self, torch, number: str):
         if int(number or 0) >= torch.cuda.device_count():
-            raise DeviceError(f"device cuda:{number}: torch finds {torch.cuda.device_count()}; cuda:0 is the first")
+            here = torch.cuda.device_count()
+            raise DeviceError(f"device cuda:{number or 0}: torch finds {here}; cuda:0 is the first")
         device = torch.device("cuda", int(number or 0))
         self.depends_on |= {
             "gpu": torch.cuda.get_device_name(device),

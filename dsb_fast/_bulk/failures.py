@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 
 from .._errors import GenerationError
+from .places import is_url
 from .shard_files import TEMPORARY
 
 _GOES_ON = "finished shards are safe, and the same command goes on with the rest"
@@ -20,6 +21,9 @@ def in_words(error: BaseException, where: str) -> str:
         return "out of memory; fewer --workers or a smaller --batch-size need less"
     if isinstance(error, RuntimeError) and _NO_THREAD in str(error):
         return f"no more threads can be started (ulimit -u, -v, or a container's limit); {_GOES_ON}"
+    if isinstance(error, PermissionError) and not is_url(where) and str(error.filename or where).startswith(where):
+        # trying again gives nobody the right to write
+        return f"{where}: can't be written to ({error.strerror}); name a folder of your own"
     if isinstance(error, OSError) and error.strerror:
         return f"{_named(error) or where}: {error.strerror}; {_GOES_ON}"
     if isinstance(error, OSError):

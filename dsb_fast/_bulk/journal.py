@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 
+from .. import _json_text
 from .manifest_file import is_record, recipe_digest
 
 
@@ -18,8 +19,8 @@ def is_journal_of(data: bytes, recipe: dict) -> bool:
     """Whether ``data`` is a journal, perhaps a torn one, of ``recipe``."""
     first = data.partition(b"\n")
     try:
-        return bool(first[1]) and json.loads(first[0]) == {"recipe": recipe_digest(recipe)}
-    except (ValueError, RecursionError):
+        return bool(first[1]) and _json_text.parse(first[0]) == {"recipe": recipe_digest(recipe)}
+    except ValueError:
         return False
 
 
@@ -29,8 +30,8 @@ def journal_records(data: bytes, recipe: dict) -> Iterator[dict]:
         return
     for line in data.split(b"\n")[1:-1]:
         try:
-            entry = json.loads(line)
-        except (ValueError, RecursionError):
+            entry = _json_text.parse(line)
+        except ValueError:
             return
         if is_record(entry):
             yield entry

@@ -8,27 +8,25 @@ whole, and anything else is made again. docs/dataset.md has the format.
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import hashlib
 import json
 import os
-import time
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from .._errors import DatasetError, GenerationError
 from .._files import open_plain
 from .journal import journal_bytes, journal_records
 from .kept import stored_of
+from .lock import lock
 from .manifest_file import JOURNAL, MANIFEST, make_manifest, manifest_bytes, read_manifest, refuse_other
 from .plan import Plan, Shard
 from .read import index_files
-from .removal import remove_dataset, remove_file
+from .removal import remove_behind, remove_dataset, remove_file
 from .shard_files import TEMPORARY, give_names, refuse_moved, temporary_path
 from .system import System
-from .writers import Format
-
-_LOCK_WAIT_S = 2.0  # worker processes of a run that was killed hold its lock until they notice: milliseconds
+from .until import Target, end_of_finished
+from .writers import Format, FormatContext
 
 
 class Dataset:
@@ -44,16 +42,18 @@ class Dataset:
         overwrite: bool = False,
         extend: bool = False,
         system: System | None = None,
+        until: int | None = None,
     ):
         self.folder, self.recipe, self.format = folder, recipe, format_
         self.system = system or System()
         self.records: dict[int, dict] = {}  # by first sample
         self.complete = False
+        self.until, self.target = until, None  # samples to keep, and where the last of them is looked for
         self._journal: int | None = None
         self.folder_fd = -1
         self._make_folder()
         try:
-            _lock(self.folder, self.folder_fd)
+            lock(self.folder, self.folder_fd)
             self._adopt(overwrite, extend)
         except DatasetError:  # refused: nothing in the folder is touched
             self.close()
@@ -68,6 +68,10 @@ class Dataset:
             self.folder_fd = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except (FileExistsError, NotADirectoryError):
             raise DatasetError(f"{self.folder}: not a folder; name one that is, or a new one") from None
+        except (FileNotFoundError, PermissionError) as error:
+            raise GenerationError(
+                f"{self.folder}: this folder can't be opened or made ({error.strerror}); name another one"
+            ) from None
 
     def _adopt(self, overwrite: bool, extend: bool) -> None:
         """Decide from what is in the folder: begin, go on, make it longer, or refuse."""
@@ -78,14 +82,19 @@ class Dataset:
                 raise
             manifest = None
         if not overwrite:
-            self._refuse_foreign(manifest, extend)
+            self._refuse_foreign(manifest, extend or self.until is not None)
         elif manifest:
             remove_dataset(self.folder, manifest, self.system)
             manifest = None
+        end = None
+        if manifest and manifest["complete"] and self.until:
+            end = end_of_finished(self.folder, manifest, self.until)
+            if end == manifest["count"]:
+                self._become(end)
         self._remove_temporaries()
         if manifest is None:
             self._begin()
-        elif manifest["count"] != self.recipe["count"]:
+        elif manifest["count"] != self.recipe["count"] or end not in (None, manifest["count"]):
             self._extend(manifest)
         elif manifest["complete"]:
             self._recheck(manifest)
@@ -102,6 +111,11 @@ class Dataset:
                 )
             return
         refuse_other(self.folder, manifest, self.recipe, extend)
+
+    def _become(self, count: int) -> None:
+        """The dataset is to have ``count`` samples."""
+        self.recipe = {**self.recipe, "count": count}
+        self.format = type(self.format)(FormatContext.of(self.recipe))
 
     def _unlink(self, name: str) -> None:
         refuse_moved(self.folder, self.folder_fd)
@@ -129,8 +143,10 @@ class Dataset:
 
     def _open_journal(self) -> None:
         """Write the journal anew with what is known to be whole, then go on appending to it."""
-        records = [record for _, record in sorted(self.records.items())]
-        self._publish_file(JOURNAL, [journal_bytes(self.recipe, records)])
+        if self._journal is not None:
+            before, self._journal = self._journal, None
+            self.system.close(before)
+        self._publish_file(JOURNAL, [journal_bytes(self.recipe, self._in_order())])
         self._journal = self.system.append(os.path.join(self.folder, JOURNAL))
 
     def _journalled(self, recipe: dict) -> Iterator[dict]:
@@ -167,7 +183,8 @@ class Dataset:
 
     def _extend(self, manifest: dict) -> None:
         """A shorter dataset of the same recipe: its whole shards stay, a last one with fewer samples is made anew."""
-        self._keep_whole(manifest["shards"] if manifest["complete"] else self._journalled(manifest))
+        journalled = chain(self._journalled(manifest), self._journalled(self.recipe))  # the other's has no records
+        self._keep_whole(manifest["shards"] if manifest["complete"] else journalled)
         self._open_journal()
         self._publish_manifest(False)
 
@@ -177,8 +194,29 @@ class Dataset:
         return Plan.of(self.recipe)
 
     def missing(self) -> Iterator[Shard]:
-        """Shards that are not there yet, in order."""
-        return (shard for shard in self.plan if shard.first not in self.records)
+        """Shards that are not there yet, in order; no more once ``until`` samples are kept."""
+        if self.until and not self.target:
+            self.target = Target(self.until, self.plan, self.records)
+        for shard in self.plan:
+            if self.target and self.target.is_reached():
+                return
+            if shard.first not in self.records:
+                yield shard
+
+    def end_at_target(self) -> None:
+        """Become the dataset that ends with the last sample that is wanted; its last shard may then be missing."""
+        if not self.target or not self.target.is_reached():
+            return
+        number, last = self.target.last
+        remove_behind(self.folder, self.format, Plan.whole(self.recipe), number, last, self.system)
+        self._become(self.target.end)
+        self.target = None
+        records, self.records = self._in_order(), {}
+        for record in records:
+            if stored_of(self.plan, self.recipe, record):
+                self.records[record["first"]] = record
+        self._publish_manifest(False)  # before the journal, which the recipe that was asked for is still found in
+        self._open_journal()
 
     @property
     def samples_there(self) -> int:
@@ -249,7 +287,7 @@ def retire(folder: str, manifest: dict, system: System) -> None:
     """
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        _lock(folder, fd)
+        lock(folder, fd)
         for name in os.listdir(folder):
             if name.startswith(TEMPORARY):
                 remove_file(folder, name, system)
@@ -258,23 +296,6 @@ def retire(folder: str, manifest: dict, system: System) -> None:
         remove_dataset(folder, manifest, system)
     finally:
         os.close(fd)
-
-
-def _lock(folder: str, folder_fd: int) -> None:
-    """Hold the folder until ``folder_fd`` is closed. Raises DatasetError if another process does."""
-    end = time.monotonic() + _LOCK_WAIT_S
-    while True:
-        try:
-            fcntl.flock(folder_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except OSError as error:
-            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                return  # a file system without locks: the user has to take care
-            if time.monotonic() > end:
-                raise DatasetError(
-                    f"{folder}: another process is working on it; wait for it, or name another folder"
-                ) from None
-        time.sleep(0.02)
 
 
 def _publish_file(folder: str, folder_fd: int, name: str, pieces: Iterable[bytes], system: System) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 
+from .. import _json_text
 from .._errors import DatasetError
 from .._files import open_plain
 from .._synthetic import SYNTHETIC
@@ -89,7 +90,7 @@ def read_manifest(folder: str) -> dict | None:
     except FileNotFoundError:
         return None
     except NotADirectoryError:
-        raise DatasetError(f"{folder}: not a folder") from None
+        raise DatasetError(f"{folder}: not a folder; give the one that dsb-fast generate wrote") from None
 
 
 def read_manifest_file(path: str) -> dict:
@@ -112,11 +113,9 @@ def read_manifest_file(path: str) -> dict:
 def parse_manifest(path: str, data: bytes) -> dict:
     """The manifest that ``data``, the bytes of ``path``, is. Raises DatasetError."""
     try:
-        manifest = json.loads(data)
-        if b"\\u" in data:  # half a character, which can't be written again
-            manifest_bytes(manifest)
-    except (ValueError, RecursionError):
-        raise DatasetError(f"{path}: damaged, not JSON; move it away or use --overwrite") from None
+        manifest = _json_text.parse(data)
+    except ValueError:
+        raise DatasetError(f"{path}: damaged, not JSON; generate --overwrite makes the dataset again") from None
     check_manifest(path, manifest)
     return manifest
 

@@ -27,6 +27,17 @@ def part_recipe(recipe: dict, first: int, end: int) -> dict:
     return dict(recipe) if (first, end) == (0, shards) else {**recipe, SHARD_RANGE: [first, end]}
 
 
+def asked_part(recipe: dict, shard_range: str | None, part: str | None, environment: Mapping[str, str]) -> dict:
+    """The recipe of the part that ``A:B`` or ``K/N`` asks for, or of the whole. Raises InputError."""
+    if shard_range is not None and part is not None:
+        raise InputError("shard_range, part: both say which part; give one of them")
+    if shard_range is not None:
+        return part_recipe(recipe, *parse_shard_range(shard_range))
+    if part is not None:
+        return part_recipe(recipe, *range_of_part(recipe, *parse_part(part, environment)))
+    return recipe
+
+
 def parse_shard_range(text: str) -> tuple[int, int]:
     """``A:B``: shards A to B - 1. Raises InputError."""
     found = re.fullmatch("([0-9]{1,20}):([0-9]{1,20})", text)

@@ -69,11 +69,14 @@ def left_in(place: str, temporary: str, journal: str) -> list[str]:
     return [journal] if Store(place).sizes(journal) else []
 
 
-def open_dataset(place: str, recipe: dict, format_, overwrite: bool = False, extend: bool = False, system=None):
+def open_dataset(
+    place: str, recipe: dict, format_, overwrite: bool = False, extend: bool = False, system=None, until=None
+):
     """The dataset of ``recipe`` at ``place``, locked where that can be, to be worked on. Raises DatasetError, OSError.
 
     A :class:`~dsb_fast._bulk.manifest.Dataset`, or, of a URL, a
-    :class:`~dsb_fast._bulk.store_dataset.StoreDataset`; ``system`` is for folders alone.
+    :class:`~dsb_fast._bulk.store_dataset.StoreDataset`; ``system`` and ``until`` are for folders
+    alone.
     """
     if is_url(place):
         from .store_dataset import StoreDataset
@@ -81,4 +84,4 @@ def open_dataset(place: str, recipe: dict, format_, overwrite: bool = False, ext
         return StoreDataset(place, recipe, format_, overwrite, extend)
     from .manifest import Dataset
 
-    return Dataset(place, recipe, format_, overwrite, extend, system)
+    return Dataset(place, recipe, format_, overwrite, extend, system, until)

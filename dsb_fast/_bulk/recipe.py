@@ -51,7 +51,8 @@ def make_recipe(
     format_options = dict(format_options or {})
     unknown = sorted(set(format_options) - set(kind.options))
     if unknown:
-        raise InputError(f"format {kind.name}: no option is called {', '.join(unknown)}")
+        has = ", ".join(kind.options) or "none"
+        raise InputError(f"format {kind.name}: no option is called {', '.join(unknown)}; it has {has}")
     info = model.info()
     recipe = {
         "format_version": FORMAT_VERSION,

@@ -105,6 +105,8 @@ def _file(path: str) -> str:
 
 
 def _read(path: str) -> dict:
+    if os.path.isfile(path) and not path.endswith(".json"):
+        raise DatasetError(f"{path}: no manifest; name a dataset.json, or the folder of a dataset")
     try:
         return read_manifest_file(_file(path))
     except (FileNotFoundError, NotADirectoryError):

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from .._errors import InputError
 from .manifest_file import JOURNAL, MANIFEST
-from .plan import SHARD_RANGE, Plan
+from .plan import SHARD_RANGE, Plan, Shard
 from .read import index_files
 from .system import System
 from .writers import Format, FormatContext, find
@@ -56,6 +56,14 @@ def _shard_files(folder: str, format_: Format, plan: Plan, before: int) -> Itera
             name = os.path.join(inner, entry)
             if is_own(name):
                 yield name
+
+
+def remove_behind(folder: str, format_: Format, plan: Plan, number: int, last: Shard, system: System) -> None:
+    """Remove the files of shards ``number`` and on of ``plan`` that are not those of ``last``, which ends there."""
+    stay = set(format_.shard_files(last))
+    for name in _shard_files(folder, format_, plan.part(number, plan.shards), number):
+        if name not in stay:
+            remove_file(folder, name, system)
 
 
 def own_names(manifest: dict, names: list[str]) -> list[str]:

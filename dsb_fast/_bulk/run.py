@@ -19,6 +19,7 @@ from .plan import Plan
 from .recipe import make_recipe
 from .stats import Stats
 from .system import System
+from .until import check_until
 
 ENGINES = ("local", "ray")
 
@@ -37,6 +38,7 @@ def generate_dataset(
     threads: int | None = None,
     overwrite: bool = False,
     extend: bool = False,
+    until: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     keep: Callable | None = None,
     stats: Stats | None = None,
@@ -48,8 +50,9 @@ def generate_dataset(
 
     ``folder`` may be a URL of a store, where ``system`` has no part; ``workers`` above 1: so many processes, each with
     its share of the cores; ``threads`` that make samples in a process (default: what the backend has a use for);
-    ``extend``: a dataset of the same recipe with fewer samples is made longer; ``progress(done, of)`` is called after
-    every batch; ``keep`` is the function that the recipe names, if it names one; ``stats`` takes where the time went;
+    ``extend``: a dataset of the same recipe with fewer samples is made longer; ``until``: it ends when so many samples
+    are kept, if it gets so far; ``progress(done, of)`` is called after every batch, with ``until`` of samples kept;
+    ``keep`` is the function that the recipe names, if it names one; ``stats`` takes where the time went;
     ``engine`` "ray": as tasks on a Ray cluster, that of ``ray_address``, of ``RAY_ADDRESS``, or one started here.
 
     Raises DatasetError if the folder can't be used, InputError if there are too many shards, GenerationError if the
@@ -59,11 +62,12 @@ def generate_dataset(
     _check_shards(recipe)
     _check_keep(recipe, keep, workers, engine)
     stats, folder = stats or Stats(), resolve(folder)
+    check_until(recipe, until, folder, engine)
     begin = time.perf_counter()
     try:
         with (
             as_generation_errors(folder),
-            open_dataset(folder, recipe, format_, overwrite, extend, system) as dataset,
+            open_dataset(folder, recipe, format_, overwrite, extend, system, until) as dataset,
         ):
             if dataset.complete:
                 return False
@@ -79,6 +83,9 @@ def generate_dataset(
 
                 run_workers(generator, dataset, batch_size, workers, threads, made, stats)
             else:
+                run_here(generator, dataset, options, batch_size, threads, made, stats, keep)
+            if until:
+                dataset.end_at_target()
                 run_here(generator, dataset, options, batch_size, threads, made, stats, keep)
             dataset.finish()
             return True
@@ -140,12 +147,15 @@ def write_recipe(folder: str, recipe: dict, format_: writers.Format, overwrite: 
 
 class _Progress:
     def __init__(self, call, dataset: Dataset):
-        self._call = call
-        self._of = dataset.plan.count
-        self._done = dataset.samples_there
+        self._call, self._dataset = call, dataset
+        self._of = dataset.until or dataset.plan.count
+        self._done = 0 if dataset.until else dataset.samples_there
         self.add(0)
 
     def add(self, count: int) -> None:
-        self._done += count
+        if not self._dataset.until:
+            self._done += count
+        elif self._dataset.target:
+            self._done = max(self._done, min(self._dataset.target.kept, self._of))
         if self._call:
             self._call(self._done, self._of)

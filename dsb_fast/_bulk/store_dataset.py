@@ -32,11 +32,13 @@ from .writers import Format
 class StoreDataset(StoreFolder):
     """The dataset of ``recipe`` at ``url``, for one process that plans; opening it checks what is there.
 
-    As :class:`~dsb_fast._bulk.manifest.Dataset`, without a lock: stores have none.
+    As :class:`~dsb_fast._bulk.manifest.Dataset`, but that its lock, the spool's, is of this machine: stores have none.
     """
 
+    until = None
+
     def __init__(self, url: str, recipe: dict, format_: Format, overwrite: bool = False, extend: bool = False):
-        super().__init__(url, recipe, self.accept)
+        super().__init__(url, recipe, self.accept, alone=True)
         self.format = format_
         self.records: dict[int, dict] = {}  # by first sample
         self.complete = False

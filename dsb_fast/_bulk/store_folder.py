@@ -29,16 +29,21 @@ class StoreFolder:
     ``note`` hands a shard over: its files are uploaded and checked, then its record, a few shards at once; then
     ``published`` is called with the record, from another thread. After :meth:`settle` all are there. As a context it
     settles at the end, unless something is raised. ``inside`` is a folder for the spool, if it is not to be among the
-    temporary ones.
+    temporary ones; ``alone`` refuses (DatasetError) a second one for the URL of this user on this machine.
     """
 
     def __init__(
-        self, url: str, recipe: dict, published: Callable[[dict], None] | None = None, inside: str | None = None
+        self,
+        url: str,
+        recipe: dict,
+        published: Callable[[dict], None] | None = None,
+        inside: str | None = None,
+        alone: bool = False,
     ):
         self.store, self.recipe = Store(url), recipe
         self._published = published
         self.system = SpoolSystem()
-        self._spool = Spool(inside)
+        self._spool = Spool(inside, self.store.url if alone else None)
         self._uploader = ThreadPoolExecutor(_SHARDS_AT_ONCE, thread_name_prefix="dsb_fast_upload")
         self._uploads: deque[Future] = deque()
 

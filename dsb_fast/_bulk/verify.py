@@ -9,7 +9,7 @@ from random import SystemRandom
 import numpy as np
 
 from .._errors import DatasetError, VerificationError
-from .._filter.selection import KEEP, Selection
+from .._filter.selection import ANNOTATE, KEEP, Selection
 from . import writers
 from .kept import KEPT, YIELD, stored, yield_in_words, yield_of
 from .manifest import digest_of_files, index_is_whole
@@ -61,7 +61,9 @@ def verify_dataset(
         wrong.append(f"unfinished work is left over: {left[0]}")
     if wrong:
         more = f" (and {len(wrong) - 5} more)" if len(wrong) > 5 else ""
-        raise VerificationError(f"{folder}: {'; '.join(wrong[:5])}{more}")
+        raise VerificationError(
+            f"{folder}: {'; '.join(wrong[:5])}{more}; the same generate command makes again what is not whole"
+        )
     if sample:
         _check_samples(folder, manifest, format_, plan, sample, checkpoint)
     return {
@@ -110,14 +112,18 @@ def _check_samples(folder: str, manifest: dict, format_: writers.Format, plan: P
             continue
         if format_.tolerance is None:
             near = None if same else generator.model.near(generator.precision)
-            equal = _equal(stored_sample(folder, format_, shard, number), made[0], near)
+            there = stored_sample(folder, format_, shard, number)
+            equal = _equal(there, made[0], near)
         else:
+            there = made[0] if same else None  # what was measured is not to be had back
             part, position = file_of(format_, shard, number)
             made = np.concatenate(list(generator.batches(manifest["seed"], part.first, part.count, options)))
             equal = _lossy_equal(folder, format_, part, made, position, same and manifest.get("encoder"))
         if not equal:
             grade = manifest["grade"] if same else "near"
             raise VerificationError(f"{folder}: sample {number} made again differs (compared as {grade})")
+        if there is not None and ANNOTATE in manifest:
+            _check_labels(folder, manifest, format_, shard, number, there)
 
 
 def _check_selection(folder: str, manifest: dict, was_kept: bool, number: int, made: np.ndarray) -> None:
@@ -127,6 +133,26 @@ def _check_selection(folder: str, manifest: dict, was_kept: bool, number: int, m
     if bool(Selection.of(manifest).of_batch(made)[0][0]) != was_kept:
         what = "was kept, but fails the condition" if was_kept else "was rejected, but passes the condition"
         raise VerificationError(f"{folder}: sample {number} {what} when it is made again")
+
+
+def _check_labels(
+    folder: str, manifest: dict, format_: writers.Format, shard: Shard, number: int, sample: np.ndarray
+) -> None:
+    """Raises VerificationError if ``sample``, as it is stored, measures otherwise than its labels say."""
+    selection = Selection.of({name: entry for name, entry in manifest.items() if name != KEEP})
+    measured = selection.of_batch(sample[None])[1]
+    names = format_.label_files(shard) or format_.file_names(shard)
+    try:
+        with fetched(folder, names) as here:
+            labels = format_.decode_labels(open_files(here, names), shard)
+    except (OSError, ValueError, TypeError, LookupError) as error:
+        raise VerificationError(f"{folder}: the labels of shard {shard.name} can't be read ({error})") from None
+    position = shard.numbers.index(number)
+    for name, values in labels.items():
+        if not np.array_equal(values[position : position + 1], measured[name], equal_nan=True):
+            raise VerificationError(
+                f"{folder}: sample {number} has the label {name} {values[position]}, measured it is {measured[name][0]}"
+            )
 
 
 def _equal(stored: np.ndarray, made: np.ndarray, near) -> bool:

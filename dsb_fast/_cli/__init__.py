@@ -23,6 +23,7 @@ COMMANDS = {
     "devices": "what this machine can run on",
     "bench": "measure this machine, and say what it means",
 }
+_LONGEST_LINE = 2000  # of an error, which may quote what a file or a caller said
 
 
 class _Parser(argparse.ArgumentParser):
@@ -34,7 +35,8 @@ class _Parser(argparse.ArgumentParser):
 
 def _help() -> str:
     lines = [f"  {name:11} {text}" for name, text in COMMANDS.items()]
-    return "usage: dsb-fast COMMAND [options]\n\n" + "\n".join(lines) + "\n\ndsb-fast COMMAND --help tells the rest.\n"
+    more = "dsb-fast COMMAND --help tells the rest, dsb-fast --version the version."
+    return "usage: dsb-fast COMMAND [options]\n\n" + "\n".join(lines) + f"\n\n{more}\n"
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -93,4 +95,5 @@ def _one_line(error: BaseException) -> str:
         text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     else:
         text = str(error)
-    return " ".join(text.split())
+    text = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+    return text if len(text) <= _LONGEST_LINE else f"{text[: _LONGEST_LINE - 200]} ... {text[-200:]}"

@@ -96,7 +96,7 @@ def progress_bar(quiet: bool, unit: str) -> Callable[[int, int], None] | None:
 
     ``unit`` "B" counts bytes, in kB and MB.
     """
-    if quiet or not sys.stderr.isatty():
+    if quiet or not hasattr(sys.stderr, "isatty") or not sys.stderr.isatty():  # it may be None, or a notebook's
         return None
     from tqdm import tqdm
 

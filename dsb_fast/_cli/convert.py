@@ -20,8 +20,11 @@ def add_arguments(parser) -> None:
 def run(args) -> int:
     """Run the subcommand."""
     from .._convert import convert_file, plan_outputs
+    from .._errors import InputError
     from .common import progress_bar
 
+    if args.time_column and args.format not in (None, "csv"):
+        raise InputError(f"--time-column: is for csv, not for {args.format}")
     targets = plan_outputs(args.files, args.output, args.format, args.overwrite)
     progress = progress_bar(args.quiet, "file")
     os.makedirs(args.output, exist_ok=True)

@@ -60,6 +60,10 @@ def add_arguments(parser) -> None:
         "noise_uv < 20'; what is rejected is recorded, numbers stay (docs/filters.md)",
     )  # fmt: skip
     parser.add_argument(
+        "--until", type=int, metavar="N", help="with --keep: end with the sample that is the N-th kept; -n is then the "
+        "most that are tried",
+    )  # fmt: skip
+    parser.add_argument(
         "--annotate", nargs="?", const="all", metavar="NAMES",
         help="write measurements (all, or names with commas) as labels: columns, or a table beside the samples",
     )  # fmt: skip
@@ -116,24 +120,15 @@ def _pair(text: str) -> tuple[str, object]:
     return name, value
 
 
-def _part(args, recipe: dict) -> dict:
-    """The recipe of the part that was asked for, if one was. Raises InputError."""
-    from .._bulk import part
-
-    if args.shard_range is not None:
-        return part.part_recipe(recipe, *part.parse_shard_range(args.shard_range))
-    if args.part is not None:
-        return part.part_recipe(recipe, *part.range_of_part(recipe, *part.parse_part(args.part, os.environ)))
-    return recipe
-
-
 def run(args) -> int:
     """Run the subcommand."""
     from .._bulk.kept import yield_in_words
     from .._bulk.manifest_file import read_manifest
+    from .._bulk.part import asked_part
     from .._bulk.places import resolve
     from .._bulk.run import generate_dataset, make_recipe, write_recipe
     from .._bulk.stats import Stats
+    from .._bulk.until import check_until, refuse_fewer
     from .._errors import InputError
     from .common import check_parallel, load_model, print_stats, progress_bar
 
@@ -148,7 +143,8 @@ def run(args) -> int:
         generator, args.count, args.seed, args.start, args.format, args.shard_size, format_options,
         keep=args.keep, annotate=args.annotate, **options,
     )  # fmt: skip
-    recipe = _part(args, recipe)
+    recipe = asked_part(recipe, args.shard_range, args.part, os.environ)
+    check_until(recipe, args.until, resolve(args.output), args.engine, args.recipe_only)
     if args.recipe_only:
         write_recipe(args.output, recipe, format_, args.overwrite)
         return 0
@@ -156,11 +152,15 @@ def run(args) -> int:
     written = generate_dataset(
         generator, args.output, recipe, chosen, format_,
         batch_size=args.batch_size, workers=args.workers, overwrite=args.overwrite, extend=args.extend,
+        until=args.until,
         progress=progress_bar(args.quiet, "image" if format_.context.kind == "image" else "ECG"), stats=stats,
         engine=args.engine, ray_address=args.ray_address,
     )  # fmt: skip
-    if args.keep is not None and not args.quiet:
-        sys.stderr.write(f"dsb-fast: {args.output}: {yield_in_words(read_manifest(resolve(args.output)))}\n")
+    if args.keep is not None:
+        manifest = read_manifest(resolve(args.output))
+        refuse_fewer(args.output, manifest, args.until)
+        if not args.quiet:
+            sys.stderr.write(f"dsb-fast: {args.output}: {yield_in_words(manifest)}\n")
     if args.stats and written:
         print_stats(stats)
     if not args.quiet and not written:

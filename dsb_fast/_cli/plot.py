@@ -23,13 +23,15 @@ def add_arguments(parser) -> None:
 def run(args) -> int:
     """Run the subcommand."""
     from .._errors import InputError
+    from .._files import check_output
     from .._plot import draw
     from .._signal_file import read
 
+    recording = read(args.file, args.sampling_rate)
     output = args.output or os.path.splitext(args.file)[0] + ".png"
+    check_output(output)
     if os.path.exists(output) and not args.overwrite:
         raise InputError(f"{output}: is there already; name another file with -o, or use --overwrite")
-    recording = read(args.file, args.sampling_rate)
     title = os.path.basename(args.file) + (f" [{args.sample}]" if len(recording.signal_uv) > 1 else "")
     rhythm = None if args.rhythm == "none" else args.rhythm
     draw(

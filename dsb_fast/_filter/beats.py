@@ -1,11 +1,10 @@
 """Where the beats of an ECG are, and what a beat of it looks like, in sums and orders of whole numbers.
 
-Nothing here is rounded that a sum could round in another order, so the answers are the same on every machine.
+Nothing here is rounded that a sum could round in another order, so the answers are the same on every machine, and those
+of csrc/ops/measure_beats.cc.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,20 +14,6 @@ _REFRACTORY_S, _T_WAVE_S = 0.24, 0.36
 _ALIGN_S, _LAG_S = 0.06, 0.03
 _SHARE, _T_SHARE = 6, 4  # a beat has more than 1/6 of the usual energy; soon after another more than 1/4 of its
 _CONTRAST = 12  # how far beats are above the quietest quarter of the time
-
-
-@dataclass(frozen=True)
-class Beats:
-    """Positions of the beats of ``signal`` int32 [leads, time], in samples, in order."""
-
-    signal: np.ndarray
-    rate_hz: float
-    positions: np.ndarray
-
-    @property
-    def intervals_ms(self) -> np.ndarray:
-        """From each beat to the next."""
-        return np.diff(self.positions) * 1000.0 / self.rate_hz
 
 
 def seconds(duration_s: float, rate_hz: float) -> int:
@@ -51,16 +36,17 @@ def slopes(signal: np.ndarray, half: int) -> np.ndarray:
     return made
 
 
-def find_beats(signal: np.ndarray, rate_hz: float) -> Beats:
-    """Beats of ``signal`` int32 [leads, time]: where squared slopes, summed over the leads and 80 ms, are largest.
+def ecg_beats(sample: np.ndarray, rate_hz: float) -> np.ndarray:
+    """Positions of the beats of ``sample`` int16 [leads, time], int64, in order.
 
-    A beat has more than 1/6 of the energy that is usual for beats (the median over 2 s blocks of the largest), 240 ms
-    from any larger one, and 1/4 of that of a beat less than 360 ms before it, which tells T waves. Where even the usual
-    one is less than 12 times that of the quietest quarter of the time, there are no beats but noise. Each is then moved
-    by up to 30 ms to where its slopes are most like the median beat's.
+    Where squared slopes, summed over the leads and 80 ms, are largest. A beat has more than 1/6 of the energy that is
+    usual for beats (the median over 2 s blocks of the largest), 240 ms from any larger one, and 1/4 of that of a beat
+    less than 360 ms before it, which tells T waves. Where even the usual one is less than 12 times that of the quietest
+    quarter of the time, there are no beats but noise. Each is then moved by up to 30 ms to where its slopes are most
+    like the median beat's.
     """
-    half = seconds(_SLOPE_S, rate_hz)
-    none = Beats(signal, rate_hz, np.zeros(0, np.int64))
+    half, none = seconds(_SLOPE_S, rate_hz), np.zeros(0, np.int64)
+    signal = sample.astype(np.int32)
     if signal.shape[1] <= max(4 * half, seconds(_BLOCK_S, rate_hz)):
         return none
     slope = slopes(signal, half)
@@ -74,7 +60,7 @@ def find_beats(signal: np.ndarray, rate_hz: float) -> Beats:
     if usual == 0 or usual < _CONTRAST * quiet:
         return none
     found = _peaks(energy, usual / _SHARE, seconds(_REFRACTORY_S, rate_hz))
-    return Beats(signal, rate_hz, _aligned(slope, _without_t_waves(energy, found, rate_hz), rate_hz))
+    return _aligned(slope, _without_t_waves(energy, found, rate_hz), rate_hz)
 
 
 def _peaks(energy: np.ndarray, least: float, apart: int) -> list[int]:

@@ -74,19 +74,24 @@ def selected(about: dict, made: Generator, firsts: Iterable[int], keep, with_ind
     ``keep`` as :func:`entries` takes it, a function without a name for what it keeps. A batch of which nothing is kept
     is left out. Raises InputError at once.
     """
+    return _selected(selecting(about, keep), made, firsts, with_index)
+
+
+def selecting(about: dict, keep=None, annotate: str | Iterable[str] | None = None) -> Selection:
+    """As :func:`entries`, a function without a name for what it keeps. Raises InputError."""
     measurer = Measurer(about)
     if isinstance(keep, str):
         keep = Condition.parse(keep)
         measurer.check(keep.names, KEEP)
     elif keep is not None and not callable(keep):
         raise _no_condition(keep)
-    return _selected(Selection(measurer, keep), made, firsts, with_index)
+    return Selection(measurer, keep, () if annotate is None else label_names(measurer, annotate))
 
 
 def _selected(selection: Selection, made: Generator, firsts: Iterable[int], with_index: bool) -> Iterator:
     with closing(made):
         for samples, first in zip(made, firsts, strict=False):
-            numbers = np.arange(first, first + len(samples))
+            numbers = _numbers(first, len(samples))
             if selection.filters:
                 kept, _ = selection.of_batch(samples)
                 samples, numbers = samples[kept], numbers[kept]  # noqa: PLW2901
@@ -94,10 +99,16 @@ def _selected(selection: Selection, made: Generator, firsts: Iterable[int], with
                 yield (numbers, samples) if with_index else samples
 
 
+def _numbers(first: int, count: int) -> np.ndarray:
+    """``first`` to ``first + count - 1``, int64 [count]; uint64 where they go beyond."""
+    numbers = np.arange(count, dtype=np.uint64) + np.uint64(first)
+    return numbers if first + count > 1 << 63 else numbers.astype(np.int64)
+
+
 def measure(about: dict, samples: np.ndarray, names: str | Iterable[str] = ALL) -> dict[str, np.ndarray]:
     """Measurements of ``samples`` [n, ...] by name, float64 [n], NaN where not measurable. Raises InputError."""
     measurer = Measurer(about)
-    return Selection(measurer, None, label_names(measurer, names)).of_batch(samples)[1]
+    return Selection(measurer, None, label_names(measurer, names, "names")).of_batch(samples)[1]
 
 
 def _no_condition(keep) -> InputError:
@@ -128,14 +139,18 @@ def entries(about: dict, keep=None, keep_id: str | None = None, annotate=None) -
     return {**made, MEASUREMENTS: {name: measurer.version(name) for name in sorted(used)}}
 
 
-def label_names(measurer: Measurer, annotate: str | Iterable[str]) -> list[str]:
+def label_names(measurer: Measurer, annotate: str | Iterable[str], argument: str = ANNOTATE) -> list[str]:
     """The names that ``annotate`` asks for, each once: a list, text with commas, or "all". Raises InputError."""
-    if annotate == ALL:
-        return measurer.names
-    names = [name.strip() for name in annotate.split(",")] if isinstance(annotate, str) else list(annotate)
-    measurer.check(map(str, names), ANNOTATE)
+    if isinstance(annotate, str):
+        if annotate == ALL:
+            return measurer.names
+        annotate = annotate.split(",")
+    elif not isinstance(annotate, Iterable):
+        raise InputError(f"{argument}: {annotate!r}; give names, text with commas between, or {ALL!r}")
+    names = [str(name).strip() for name in annotate]
+    measurer.check(names, argument)
     if not names or len(set(names)) != len(names):
-        raise InputError(f"annotate: {', '.join(names) or 'no name'}; give each measurement once")
+        raise InputError(f"{argument}: {', '.join(names) or 'no name'}; give each measurement once")
     return names
 
 

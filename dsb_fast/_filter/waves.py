@@ -1,16 +1,15 @@
 """Where the waves of a beat begin and end: QRS, P and T of the median beat of an ECG.
 
 QRS by the speed of the heart's vector, P and T by tangents (Lepeschkin and Surawicz, Circulation 1952), over all leads
-at once. Half of these waves have no sharp end, so other programs, and readers, differ by 10 to 20 ms.
+at once. Half of these waves have no sharp end, so other programs, and readers, differ by 10 to 20 ms. The answers are
+those of csrc/ops/measure_waves.cc.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from .beats import Beats, moving_sum, seconds
+from .beats import moving_sum, seconds
 
 NAN = float("nan")
 _BEFORE_S, _AFTER_S = 0.36, 0.66  # of a beat, at most
@@ -23,29 +22,24 @@ _T_FALL_S, _P_RISE_S = 0.24, 0.12  # from its top a wave is over within that
 _NOISES, _HEIGHT = 5.0, 0.02  # a wave stands out by so many noises, and by that share of the QRS's height
 
 
-@dataclass(frozen=True)
-class Waves:
-    """Of the median beat, in ms; NaN where a wave can't be told from its surroundings."""
+def ecg_waves(sample: np.ndarray, rate_hz: float, positions: np.ndarray) -> tuple[float, float, float, float]:
+    """QRS, PR and QT in ms and the QRS's range, of the median beat of ``sample`` int16 [leads, time].
 
-    qrs_ms: float = NAN
-    pr_ms: float = NAN
-    qt_ms: float = NAN
-    qrs_range_uv: float = NAN  # of the lead where it is largest
-
-
-def measure_waves(beats: Beats) -> Waves:
-    """The waves of a signal with three beats or more that have room on both sides."""
-    if len(beats.positions) < 3:
-        return Waves()
-    rate, usual = beats.rate_hz, float(np.median(np.diff(beats.positions)))
+    Of three beats or more that have room on both sides. NaN where a wave can't be told from its surroundings; the range
+    is of the lead where it is largest.
+    """
+    none = (NAN, NAN, NAN, NAN)
+    if len(positions) < 3:
+        return none
+    rate, usual = rate_hz, float(np.median(np.diff(positions)))
     before = int(min(_BEFORE_S * rate, _BEFORE_SHARE * usual))
     after = int(min(_AFTER_S * rate, _AFTER_SHARE * usual))
-    beat = _median_beat(beats, before, after)
+    beat = _median_beat(sample, positions, before, after) if before >= seconds(0.1, rate) else None
     if beat is None:
-        return Waves()
+        return none
     ends = _qrs(beat, before, rate)
     if ends is None:
-        return Waves()
+        return none
     begin, end = ends
     level = np.median(beat[:, max(0, begin - seconds(0.02, rate)) : max(1, begin - seconds(0.004, rate))], axis=1)
     height = _smooth(np.abs(beat - level[:, None]).sum(axis=0), rate)
@@ -53,7 +47,7 @@ def measure_waves(beats: Beats) -> Waves:
     qrs = beat[:, begin : end + 1]
     t_end = _t_end(height, end + seconds(0.06, rate), least, seconds(_T_FALL_S, rate))
     p_begin = _p_begin(height, begin - seconds(0.02, rate), least, seconds(_P_RISE_S, rate))
-    return Waves(
+    return (
         (end - begin) * 1000.0 / rate,
         _within((begin - p_begin) / rate, _PR_S),
         _within((t_end - begin) / rate, _QT_S),
@@ -66,13 +60,12 @@ def _within(duration_s: float, limits: tuple[float, float]) -> float:
     return duration_s * 1000.0 if limits[0] <= duration_s <= limits[1] else NAN
 
 
-def _median_beat(beats: Beats, before: int, after: int) -> np.ndarray | None:
+def _median_beat(sample: np.ndarray, positions: np.ndarray, before: int, after: int) -> np.ndarray | None:
     """float64 [leads, before + after]: of each value the median over the beats, each less its own mean, cut down."""
-    time = beats.signal.shape[1]
-    inside = [p for p in beats.positions.tolist() if before <= p <= time - after]
-    if len(inside) < 3 or before < seconds(0.1, beats.rate_hz):
+    inside = [p for p in positions.tolist() if before <= p <= sample.shape[1] - after]
+    if len(inside) < 3:
         return None
-    cut = np.stack([beats.signal[:, p - before : p + after] for p in inside], axis=-1)
+    cut = np.stack([sample[:, p - before : p + after] for p in inside], axis=-1).astype(np.int32)
     cut -= (cut.sum(axis=1, dtype=np.int64) // cut.shape[1]).astype(cut.dtype)[:, None]
     cut.sort(axis=-1)
     return (cut[..., (len(inside) - 1) // 2] + cut[..., len(inside) // 2]) / 2

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .. import _kernels, leads, random
+from .. import _json_text, _kernels, leads, random
 from .._errors import GenerationError, InputError
 from . import registry
 from .card import NEAR, Near
@@ -56,6 +54,7 @@ _FOREIGN = replace(
     citation="unknown",
     source="unknown",
 )
+_LARGEST = 1e30  # of what a card says in numbers
 
 
 def _check(card: EcgCard, channels: int | None) -> EcgCard:
@@ -66,11 +65,11 @@ def _check(card: EcgCard, channels: int | None) -> EcgCard:
         raise wrong(f"length is {card.length!r}; Pulse2Pulse needs a positive multiple of 2500")
     if card.length > 2_500_000:
         raise wrong(f"length is {card.length}; at most 2500000 points a lead")
-    if card.unit not in _MICROVOLT_PER_UNIT:
+    if not isinstance(card.unit, str) or card.unit not in _MICROVOLT_PER_UNIT:
         raise wrong(f"unit is {card.unit!r}; it must be uV or mV")
     for name in ("scale", "sampling_rate_hz"):
         value = getattr(card, name)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < _LARGEST:
             raise wrong(f"{name} is {value!r}; it must be a number above 0")
     if card.microvolt_scale > 32767:
         raise wrong(f"scale is {card.scale} {card.unit}, more than the 32767 microvolts that int16 holds")
@@ -122,7 +121,7 @@ def card_values(parts: list[str] | None) -> dict:
             continue
         try:
             values[key] = (
-                text if key in ("unit", "leads", "title", "licence", "citation", "source") else json.loads(text)
+                text if key in ("unit", "leads", "title", "licence", "citation", "source") else _json_text.parse(text)
             )
         except ValueError:
             raise InputError(f"--card: {part!r}: {text!r} is not a number") from None
@@ -132,10 +131,10 @@ def card_values(parts: list[str] | None) -> dict:
 def read_card(path: str) -> dict:
     try:
         with open(path, "rb") as file:
-            values = json.loads(file.read(1 << 20))
+            values = _json_text.parse(file.read(1 << 20))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}; --card takes a JSON file or KEY=VALUE") from None
-    except (ValueError, RecursionError):
+    except ValueError:
         raise InputError(f"{path}: not JSON; a model card is one object with {', '.join(_CARD_KEYS)}") from None
     if not isinstance(values, dict):
         raise InputError(f"{path}: not a JSON object; a model card has {', '.join(_CARD_KEYS)}")
@@ -208,7 +207,9 @@ class EcgModel:
         """Shape of one sample, int16."""
         return (options.leads, self.card.length)
 
-    def samples(self, backend_of, seed: int, start: int, count: int, options: EcgOptions) -> np.ndarray:
+    def samples(
+        self, backend_of, seed: int, start: int, count: int, options: EcgOptions, threads: int = 1
+    ) -> np.ndarray:
         """int16 [count, leads, length]: one call of the backend."""
         backend = backend_of(self.key)
         if backend.draws:
@@ -217,7 +218,8 @@ class EcgModel:
             return self._leads(made, options)
         if backend.takes == "graph":
             return self.outputs(backend.run(self.inputs(seed, start, count, options)), options)
-        signal_uv = backend.microvolts(seed, start, count, self.card.length, self.card.microvolt_scale)
+        scale = self.card.microvolt_scale
+        signal_uv = backend.microvolts(seed, start, count, self.card.length, scale, threads)
         return self._leads(signal_uv, options)
 
     def inputs(self, seed: int, start: int, count: int, options: EcgOptions) -> dict[str, np.ndarray]:

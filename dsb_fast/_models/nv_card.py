@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields
 
 from .._errors import InputError
@@ -87,7 +86,7 @@ def check_nv_card(values: dict) -> NvCard:
         raise wrong(f"architecture must be {', '.join(ARCHITECTURES)}, network {' or '.join(NETWORKS)}")
     if not isinstance(card.stored_noise, bool) or not isinstance(card.mean_estimated, bool):
         raise wrong("stored_noise and mean_estimated must be true or false")
-    if type(card.truncation) not in (int, float) or not math.isfinite(card.truncation):
+    if type(card.truncation) not in (int, float) or not abs(card.truncation) < 1e30:
         raise wrong(f"truncation is {_short(card.truncation)}; it must be a number")
     cutoff, noise = card.truncation_cutoff, card.noise
     if cutoff is not None and (type(cutoff) is not int or not 0 <= cutoff <= card.num_ws):

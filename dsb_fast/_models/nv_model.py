@@ -73,7 +73,9 @@ class NvModel(ImageModel):
             f"checkpoint again with noise {GRAPH_OF[mode]}"
         )
 
-    def samples(self, backend_of, seed: int, start: int, count: int, options: NvOptions) -> np.ndarray:
+    def samples(
+        self, backend_of, seed: int, start: int, count: int, options: NvOptions, threads: int = 1
+    ) -> np.ndarray:
         """uint8 [count, height, width, channels]."""
         if self._drawn_on_device(backend_of, options):
             return self._made_on_device(backend_of, seed, start, count, options)

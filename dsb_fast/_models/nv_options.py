@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from dataclasses import dataclass
 from numbers import Real
@@ -10,7 +9,7 @@ from numbers import Real
 import numpy as np
 
 from .. import random
-from .._errors import InputError
+from .._errors import InputError, shown
 from .._labels import RANDOM
 from .image_model import NOISE
 
@@ -39,7 +38,7 @@ def check_cutoff(value, rows: int) -> int | None:
         return None
     number = _whole(value)
     if number is None or not 0 <= number <= rows:
-        raise InputError(f"truncation_cutoff: {repr(value)[:40]}; it is a number of rows of w, from 0 to {rows}")
+        raise InputError(f"truncation_cutoff: {shown(value)}; it is a number of rows of w, from 0 to {rows}")
     return number
 
 
@@ -47,7 +46,7 @@ def check_label(value, labels: int) -> int | list[float] | str | None:
     """The option ``label`` of a network with so many classes; random where nobody asks for one. Raises InputError."""
     if not labels:
         if value is not None:
-            raise InputError(f"label: {repr(value)[:40]}; this network is not conditional, it has no labels")
+            raise InputError(f"label: {shown(value)}; this network is not conditional, it has no labels")
         return None
     if value is None or (isinstance(value, str) and value == RANDOM):
         return RANDOM
@@ -67,9 +66,9 @@ def _check_vector(value, labels: int) -> list[float]:
     except TypeError:
         numbers = []
     if len(numbers) != labels or not all(isinstance(x, Real) and not isinstance(x, bool) for x in numbers):
-        raise InputError(f"label: {repr(value)[:40]}; {needed}")
-    if not all(math.isfinite(x) and abs(x) < 1e30 for x in map(float, numbers)):
-        raise InputError(f"label: {repr(value)[:40]}; its numbers must be finite and of ordinary size")
+        raise InputError(f"label: {shown(value)}; {needed}")
+    if not all(abs(x) < 1e30 for x in numbers):  # not even NaN is less
+        raise InputError(f"label: {shown(value)}; its numbers must be finite and of ordinary size")
     return [float(np.float32(x)) for x in numbers]
 
 

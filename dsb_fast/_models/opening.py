@@ -39,7 +39,8 @@ def open_model(name, checkpoint=None, values: dict | None = None, network: str |
     if name in _FOREIGN and not os.path.exists(name):
         raise ModelError(f"{name}: its weights are in a file of your own; --checkpoint names it")
     if not os.path.exists(name):
-        raise ModelError(f"model: '{name}' is neither a registered model ({', '.join(REGISTERED)}) nor a file")
+        home = "; ~ is for the shell, write the folder out" if name.startswith("~") else ""
+        raise ModelError(f"model: '{name}' is neither a registered model ({', '.join(REGISTERED)}) nor a file{home}")
     if checkpoint is not None:
         raise ModelError(f"checkpoint: '{name}' is a file itself; give one or the other")
     return _of_file(name, None, values, network)

@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from .. import random
-from .._errors import InputError
+from .._errors import InputError, shown
 from .exported_image import PARTS
 from .image_model import LATENTS, NOISE, SECOND_LATENTS, ImageModel, array, is_flag, of_one_batch
 from .on_device import Draw, WholeNumbers, whole_numbers
@@ -49,7 +49,7 @@ class StyleGan2Model(ImageModel):
         given = {name: value for name, value in given.items() if value is not None}
         for name, why in _REFUSED.items():
             if name in given:
-                raise InputError(f"{name}: {given[name]!r}; {why}")
+                raise InputError(f"{name}: {shown(given[name])}; {why}")
         unknown = sorted(set(given) - {"truncation", "mixing", "noise", "network"})
         if unknown:
             raise InputError(f"{self.name}: no option is called {', '.join(unknown)}; there are truncation and mixing")
@@ -60,7 +60,9 @@ class StyleGan2Model(ImageModel):
             raise InputError(f"noise: {noise!r}; a stylegan2-pytorch network has no stored maps and needs random ones")
         return StyleGan2Options(self.network_of(given), self.truncation_of(given), mixing)
 
-    def samples(self, backend_of, seed: int, start: int, count: int, options: StyleGan2Options) -> np.ndarray:
+    def samples(
+        self, backend_of, seed: int, start: int, count: int, options: StyleGan2Options, threads: int = 1
+    ) -> np.ndarray:
         """uint8 [count, height, width, channels]."""
         if backend_of(self.key).draws and not options.mixing:
             return self._made_on_device(backend_of, seed, start, count, options)

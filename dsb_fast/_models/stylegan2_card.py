@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields
 
-from .._errors import InputError
+from .._errors import InputError, shown
 
 FOREIGN = "stylegan2-pytorch"  # what a network is called that is no registered model
 NETWORKS = ("ema", "plain")
@@ -57,13 +56,13 @@ def check_card(values: dict) -> StyleGan2Card:
         raise wrong(f"{', '.join(missing)} missing") from None
     for name in ("image_size", "channels", "latent_dim", "blocks", "style_depth"):
         if type(getattr(card, name)) is not int or not 0 < getattr(card, name) <= 1 << 16:
-            raise wrong(f"{name} is {_short(getattr(card, name))}; it must be a whole number above 0")
+            raise wrong(f"{name} is {shown(getattr(card, name))}; it must be a whole number above 0")
     if card.blocks > 14 or card.image_size != 2 << card.blocks or card.channels not in (3, 4):
         raise wrong(f"{card.blocks} blocks make no image of {card.image_size} pixels and {card.channels} channels")
     for name in ("lr_mlp", "truncation"):
         value = getattr(card, name)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise wrong(f"{name} is {_short(value)}; it must be a number")
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e30:
+            raise wrong(f"{name} is {shown(value)}; it must be a number")
     if card.network not in NETWORKS or not isinstance(card.no_const, bool):
         raise wrong(f"network must be {' or '.join(NETWORKS)}, no_const true or false")
     for name in ("title", "licence", "citation", "source", "version"):
@@ -74,7 +73,3 @@ def check_card(values: dict) -> StyleGan2Card:
         if not isinstance(entries, tuple) or not all(type(entry) is kind for entry in entries):
             raise wrong(f"{name} must be a list of {'numbers' if kind is int else 'names'}")
     return card
-
-
-def _short(value) -> str:
-    return repr(value)[:40]

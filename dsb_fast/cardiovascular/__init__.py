@@ -1,8 +1,11 @@
-"""Models of the cardiovascular system: ``ecg``, and those that other packages add (docs/models.md)."""
+"""Models of the cardiovascular system: ``ecg``, and those that other packages add (docs/models.md).
+
+``deepfakeecg`` is ``ecg`` under the argument names of package deepfake-ecg.
+"""
 
 from .._models import in_category
 
-__all__ = ["ecg", "models"]
+__all__ = ["deepfakeecg", "ecg", "models"]
 
 
 def models() -> list[str]:

@@ -9,7 +9,6 @@ import math
 import operator
 import os
 import re
-import sys
 from datetime import datetime
 
 from .._errors import CheckpointError, InputError
@@ -97,13 +96,14 @@ def generate_interpolation(
 
     The other parameters and the errors are those of :func:`generate`.
     """
+    from .._fresh_seed import note
     from . import _sheets
 
     load_from, options = _options("generate_interpolation", kwargs, _WITHOUT_EFFECT)
     rows, psi = _whole("num_img_per_tile", num_img_per_tile, 1), _number("trunc_psi", trunc_psi)
     steps = _whole("num_of_steps_to_interpolate", num_of_steps_to_interpolate, 1)
     if _whole("num_of_outputs", num_of_outputs) > 1:
-        sys.stderr.write(f"dsb_fast: note: num_of_outputs {num_of_outputs} has no effect: one animation is written\n")
+        note(f"note: num_of_outputs {num_of_outputs} has no effect: one animation is written")
     folder, seed = _result_folder(result_dir, name), _seed(seed)
     (ema,) = _networks(("ema",), checkpoint_dir, name, load_from, device, options)
     _sheets.write_animation(ema, os.path.join(folder, _stem()), rows, steps, bool(save_frames), psi, seed)

@@ -20,6 +20,7 @@ from .feed_forward import feed_forward
 from .linear_attention import linear_attention
 from .modulated_conv2d import modulated_conv2d
 from .normalize_latent import normalize_latent
+from .packed_weight import PackedWeight
 from .setup_filter import setup_filter
 from .to_microvolt import to_microvolt
 from .to_uint8 import to_uint8
@@ -27,6 +28,7 @@ from .upfirdn2d import downsample2d, filter2d, upfirdn2d, upsample2d
 from .upsample_bilinear2d import upsample_bilinear2d
 
 __all__ = [
+    "PackedWeight",
     "attention",
     "bias_act",
     "blur2d",

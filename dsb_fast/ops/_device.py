@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
 import weakref
@@ -90,21 +91,54 @@ def _as_kind(array, x):
     return take(array) if take else array
 
 
+class _Ordered:
+    """A torch tensor for the kernels' stream, which is torch's current one: nothing has to wait for anything.
+
+    torch does not see that the streams are the same, and would record an event and wait for it with every tensor.
+    """
+
+    def __init__(self, tensor):
+        self._tensor = tensor.detach()
+
+    def __dlpack__(self, stream=None, **options):
+        return self._tensor.__dlpack__(stream=None if stream is None else -1, **options)
+
+
+def _current(x):
+    """The device of ``x`` as torch's current one: torch exports tensors of no other."""
+    torch = sys.modules.get("torch")
+    if not arguments.is_tensor(x) or x.device.type != "cuda" or x.device.index == torch.cuda.current_device():
+        return contextlib.nullcontext()
+    return torch.cuda.device(x.device)
+
+
+def _ordered(value):
+    return _Ordered(value) if arguments.is_tensor(value) else value
+
+
 def call(op: str, x, shape, *args, dtype: str | None = None, **options):
     """The kernel ``op`` on ``x`` and the rest of its arguments, on the stream that ``x``'s library is working on.
 
     ``shape`` and ``dtype``, by default that of ``x``, are the result's. Returns the kind that ``x`` is, None where the
     kernel found what is not a number. Raises InputError for what does not fit, GenerationError if CUDA fails.
     """
-    source = x.detach() if arguments.is_tensor(x) else x
     out = _empty(x, shape, dtype)
+    y = made(op, op, x, x, *args, **options, out=out)
+    if y is None:
+        return None
+    return _as_kind(y, x) if out is None else out
+
+
+def made(op: str, name: str, x, *args, **options):
+    """What ``name`` of the module makes on the stream that ``x``'s library is working on. Raises as :func:`call`."""
+    options = {key: _ordered(value) for key, value in options.items()} | {"stream": _stream(x)}
     try:
-        y = getattr(module(), op)(source, *args, out=out, stream=_stream(x), **options)
+        with _current(x):
+            return getattr(module(), name)(*map(_ordered, args), **options)
     except ValueError as error:
         raise InputError(f"{op}: {error}") from None
     except RuntimeError as error:
         raise GenerationError(f"{op}: {error}") from None
-    return None if y is None else _as_kind(y, x)
 
 
 def operand(op: str, name: str, value, x, same_type: bool = False):

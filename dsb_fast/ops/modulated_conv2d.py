@@ -9,6 +9,7 @@ from . import _device
 from . import upfirdn2d as resample
 from .bias_act import epilogue, native_epilogue
 from .bias_act import reference as bias_act_reference
+from .packed_weight import PackedWeight
 
 
 def resampling_padding(padding, taps: tuple[int, int], up: int, down: int) -> list[int]:
@@ -141,8 +142,9 @@ def modulated_conv2d(
     :func:`bias_act` with ``bias``, ``act``, ``alpha``, ``gain``, ``clamp`` and its defaults, and ``residual`` is added
     last. The factor of an input channel is ``styles + style_offset`` (stylegan2-pytorch has an offset of 1).
 
-    ``x``: float ``[N, I, H, W]``; ``weight``: ``[O, I, h, w]``; ``styles``: ``[N, I]``; ``noise``: ``[N, 1, H', W']``
-    or ``[H', W']`` of the output's size; ``products="bfloat16"`` rounds what 3 x 3 taps multiply, at the points of the
+    ``x``: float ``[N, I, H, W]``; ``weight``: ``[O, I, h, w]``, or a :class:`PackedWeight` of that; ``styles``:
+    ``[N, I]``; ``noise``: ``[N, 1, H', W']`` or ``[H', W']`` of the output's size;
+    ``products="bfloat16"`` rounds what 3 x 3 taps multiply, at the points of the
     Winograd algorithm (docs/image-kernels.md), and is of float32 images with ``impl="native"``;
     ``padding``: a number, [x, y] or [x before, x after, y before, y after];
     ``flip_weight`` true is a correlation; ``noise_gain`` and ``bias``: ``[O]`` or None; ``residual``: as the result, or
@@ -156,6 +158,7 @@ def modulated_conv2d(
     (1, 3, 4, 4)
     """
     op = "modulated_conv2d"
+    packed, weight = (weight, weight.weight) if isinstance(weight, PackedWeight) else (None, weight)
     (up, up_y), (down, down_y) = arguments.factors(op, "up", up), arguments.factors(op, "down", down)
     if up != up_y or down != down_y:
         raise InputError(f"{op}: up and down are one number each")
@@ -170,14 +173,18 @@ def modulated_conv2d(
     impl = arguments.choose_products(op, products, impl, x)
     chosen = arguments.choose(op, impl, x, bfloat16=True, cuda=True)
     if chosen == "cuda":
-        operands = {"weight": weight, "styles": styles, "noise": noise, "noise_gain": noise_gain, "bias": bias}
+        operands = {"styles": styles, "noise": noise, "noise_gain": noise_gain, "bias": bias}
+        use = {
+            "up": up, "down": down, "padding": padding, "demodulate": bool(demodulate),
+            "resample_filter": _device.host_taps(op, "resample_filter", resample_filter),
+            "flip_weight": bool(flip_weight),
+        }  # fmt: skip
         given = {name: _device.operand(op, name, value, x) for name, value in operands.items()}
+        kept = _device.operand(op, "weight", weight, x) if packed is None else packed.on_device(op, x, use)
         act, alpha, gain, clamp = native_epilogue(*how)
         return _device.call(
-            op, x, result, **given, up=up, down=down, padding=padding, demodulate=bool(demodulate),
-            resample_filter=_device.host_taps(op, "resample_filter", resample_filter), flip_weight=bool(flip_weight),
-            act=act, alpha=alpha, gain=gain, clamp=clamp, style_offset=style_offset,
-            residual=_device.operand(op, "residual", residual, x, same_type=True),
+            op, x, result, kept, **given, **use, act=act, alpha=alpha, gain=gain, clamp=clamp,
+            style_offset=style_offset, residual=_device.operand(op, "residual", residual, x, same_type=True),
         )  # fmt: skip
     steps = resample._filter_steps(op, resample_filter)
     if chosen == "native":

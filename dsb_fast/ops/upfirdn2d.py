@@ -14,6 +14,8 @@ def _filter_steps(op: str, f):
     """The filter as a list of [h, w] arrays or tensors that are applied one after the other: one, or row and column."""
     if f is None:
         return [np.ones((1, 1), np.float32)]
+    if not hasattr(f, "shape"):
+        raise InputError(f"{op}: f is a {type(f).__name__}, needs an array; setup_filter makes one of it")
     shape = arguments.shape_of(f)
     if len(shape) not in (1, 2) or 0 in shape:
         raise InputError(f"{op}: f is {shape}, needs [t] or [h, w] as setup_filter makes them")

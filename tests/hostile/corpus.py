@@ -55,6 +55,9 @@ def _global(module: str, name: str) -> bytes:
 
 
 def _int(value: int) -> bytes:
+    if value >> 71 not in (0, -1):
+        raw = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
+        return b"\x8b" + struct.pack("<i", len(raw)) + raw
     raw = value.to_bytes(9, "little", signed=True)
     return b"\x8a\x09" + raw
 
@@ -144,6 +147,8 @@ FILES: dict[str, Callable[[], bytes]] = {
     "memo_of_2_31": lambda: _wrapped(b"}r" + struct.pack("<I", (1 << 31) - 1) + b"0h\x07"),
     "bytes_of_2_62": lambda: _wrapped(b"\x8e" + struct.pack("<Q", 1 << 62)),
     "long_of_2_31": lambda: _wrapped(b"\x8b" + struct.pack("<i", (1 << 31) - 1)),
+    "key_of_5000_digits": lambda: _wrapped(b"}" + _int(10**5000) + b"K\x01s"),
+    "legacy_count_of_5000_digits": lambda: _legacy(_tensor(10**5000, [4], [1]), pickle.dumps(["0"], 2), bytes(24)),
     "many_digits": lambda: _wrapped(b"I" + b"9" * 1_000_000 + b"\n"),
     "deep_tuple_as_key": lambda: _wrapped(b"})" + b"\x85" * 200_000 + b"K\x01s"),
     "deep_lists": lambda: _wrapped(b"]" * 200_000 + b"a" * 199_999),

@@ -48,7 +48,7 @@ std::vector<double> reference(const dsb::Conv1dSpec& s, const std::vector<float>
 }
 
 std::vector<float> run_layer(const dsb::Conv1dLayer& layer, dsb::Layout layout, const std::vector<float>& x,
-                             int64_t count, int64_t length) {
+                             int64_t count, int64_t length, unsigned threads = 1) {
   const dsb::Conv1dSpec& spec = layer.spec();
   const int64_t together = layout == dsb::Layout::lanes ? static_cast<int64_t>(dsb::kernels().lanes) : 1;
   const int64_t out_length = layer.out_length(length);
@@ -60,7 +60,8 @@ std::vector<float> run_layer(const dsb::Conv1dLayer& layer, dsb::Layout layout, 
     dsb::ChannelBlock out_block(layout, spec.out_channels, 0, out_length, 0);
     dsb::to_view(x.data() + first * spec.in_channels * length, samples, in_block.view());
     const dsb::ChannelView in = in_block.view(), result = out_block.view();
-    layer.run({{&in, &result}}, scratch);
+    for (const dsb::Conv1dLayer::Part& part : layer.parts(1, length, threads))
+      layer.run({{&in, &result}}, part, scratch);
     dsb::from_view(out_block.view(), samples, out.data() + first * spec.out_channels * out_length);
   }
   return out;
@@ -70,7 +71,7 @@ void test_layers() {
   const int64_t lanes = static_cast<int64_t>(dsb::kernels().lanes);
   for (int64_t rows : {1, 4, 7, 11, 17, 33})
     for (int64_t factor : {1, 2, 5, -2, -5})
-      for (int64_t length : {1, 3, 10, 23})
+      for (int64_t length : {1, 3, 10, 23, 130})
         for (dsb::Algorithm algorithm :
              {dsb::Algorithm::direct, dsb::Algorithm::toom4x5, dsb::Algorithm::toom6x5, dsb::Algorithm::toom12x13}) {
           dsb::Conv1dSpec spec = {3, rows, 7, 4};
@@ -87,6 +88,8 @@ void test_layers() {
           const std::vector<float> out = run_layer(layer, dsb::Layout::lanes, x, count, length);
           expect(out == run_layer(layer, dsb::Layout::channels, x, count, length),
                  "conv1d: layouts have the same bits");
+          for (dsb::Layout layout : {dsb::Layout::lanes, dsb::Layout::channels})
+            expect(out == run_layer(layer, layout, x, count, length, 3), "conv1d: parts have the bits of the whole");
           for (int64_t n = 0; n < count; ++n) {
             const std::vector<double> sample(x.begin() + n * 3 * length, x.begin() + (n + 1) * 3 * length);
             const std::vector<double> expected = reference(spec, weight, bias, sample, length, out_length);

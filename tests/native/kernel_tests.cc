@@ -42,6 +42,7 @@ void run_image_conv_tests();
 void run_style_block_tests();
 void run_attention_tests();
 void run_layer_tests();
+void run_measure_tests();
 void run_resampling_tests();
 void run_thread_tests();
 
@@ -147,6 +148,7 @@ int main() {
   run_style_block_tests();
   run_attention_tests();
   run_layer_tests();
+  run_measure_tests();
   run_resampling_tests();
   run_thread_tests();
   std::printf("%s, %d failures\n", failures ? "FAILED" : "passed", failures);

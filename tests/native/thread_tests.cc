@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "core/stages.h"
 #include "core/threads.h"
 #include "native/expect.h"
 
@@ -48,6 +49,32 @@ void test_exceptions(const dsb::Threads& threads) {
   expect(thrown, "an exception reaches the caller, not the host");
 }
 
+// Every task sees all of the stages before, and has its member's memory to itself.
+void test_stages(const dsb::Threads& threads) {
+  std::vector<std::atomic<int>> done(3), at_work(threads.count());
+  std::vector<dsb::Stage> stages;
+  for (size_t s = 0; s < 3; ++s)
+    stages.push_back({2 + 5 * s, [&, s](uint64_t, unsigned member) {
+                        expect(at_work.at(member)++ == 0, "a member does one task at a time");
+                        for (size_t before = 0; before < s; ++before)
+                          expect(done[before] == static_cast<int>(2 + 5 * before), "a stage waits for those before");
+                        ++done[s];
+                        --at_work[member];
+                      }});
+  dsb::run_stages(stages, threads);
+  expect(done[2] == 12, "all tasks of the last stage are done");
+  stages[1].body = [](uint64_t task, unsigned) {
+    if (task == 3) throw std::invalid_argument("3");
+  };
+  bool thrown = false;
+  try {
+    dsb::run_stages(stages, threads);
+  } catch (const std::invalid_argument&) {
+    thrown = true;
+  }
+  expect(thrown && done[2] == 12, "an exception reaches the caller, and no stage after it begins");
+}
+
 void test_nesting(const dsb::Threads& threads) {
   std::atomic<int> count{0}, elsewhere{0};
   const auto caller = std::this_thread::get_id();
@@ -86,6 +113,7 @@ void run_thread_tests() {
   for (const dsb::Threads& threads : all()) {
     test_every_task_once(threads);
     test_exceptions(threads);
+    test_stages(threads);
     test_nesting(threads);
 #if defined(__SSE__)
     test_rounding_mode(threads);

@@ -69,6 +69,7 @@ class Session:
     def __init__(self, runtime: Runtime, graph, options, providers):
         model = onnx.load_model_from_string(graph) if isinstance(graph, bytes) else onnx.load_model(graph)
         self.runtime, self.providers, self.libraries, self.runs = runtime, providers, options.libraries, 0
+        self.threads = set()
         self.nodes = {node.op_type for node in model.graph.node}
         plain = onnxruntime.SessionOptions()
         plain.log_severity_level, plain.intra_op_num_threads = 4, 1
@@ -89,6 +90,7 @@ class Session:
         if self.runtime.broken:
             raise RuntimeError(self.runtime.broken)
         self.runs += 1
+        self.threads.add(threading.get_ident())
         self.real.run_with_iobinding(binding)
 
 

@@ -57,3 +57,10 @@ def _wrap(name):
 
 for _name in CALLS:
     setattr(RecordedSystem, _name, _wrap(_name))
+
+
+class Quick(RecordedSystem):
+    """Waits for no disk: what a sync does is not seen before the power fails, only that it was asked for is."""
+
+    def _do(self, name, arguments, real):
+        return None if name.startswith("sync") else super()._do(name, arguments, real)

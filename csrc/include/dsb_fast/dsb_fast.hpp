@@ -129,7 +129,7 @@ struct Request {
   }
 };
 
-// A model file. Everything throws Error.
+// A model file. Everything throws Error, or std::bad_alloc where memory for a result is not there.
 class Model {
  public:
   explicit Model(const std::string& path, const Options& options = {}) {
@@ -193,7 +193,11 @@ class Model {
 
   template <class T>
   std::vector<T> generate(const Request& request) const {
-    std::vector<T> out(static_cast<std::size_t>(request.count) * sample_size<T>(request));
+    std::vector<T> out;
+    const std::size_t size = sample_size<T>(request);
+    if (request.count > out.max_size() / size)
+      throw Error(DSB_ERROR_ARGUMENT, "count: " + std::to_string(request.count) + " samples fit into no memory");
+    out.resize(static_cast<std::size_t>(request.count) * size);
     generate(request, span<T>(out));
     return out;
   }

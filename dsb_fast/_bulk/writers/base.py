@@ -7,15 +7,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from itertools import islice
+from math import inf, prod
 from typing import BinaryIO, ClassVar
 
 import numpy as np
 
 from ..._errors import MissingDependencyError
 from ..plan import DEFAULT_SHARD_SIZE, SHARD_RANGE, Plan, Shard, runs
-from .labels import label_text
+from .labels import label_text, labels_of_text
 
 SIGNAL, IMAGE = "signal", "image"
+_LONGEST, _LARGEST = 2_500_000, 1 << 32  # one size of a sample, and all values of it: more than any model makes
 
 
 @dataclass(frozen=True)
@@ -49,15 +51,16 @@ class FormatContext:
 
     @classmethod
     def of(cls, recipe: dict) -> FormatContext:
-        """From a recipe or a manifest. Raises TypeError or ValueError where one has entries of another type."""
-        try:
-            shape, rate = tuple(map(int, recipe["sample_shape"])), recipe.get("sampling_rate_hz")
-            rate = None if rate is None else float(rate)
-        except OverflowError as error:
-            raise ValueError(str(error)) from None
+        """From a recipe or a manifest. Raises TypeError or ValueError where one has entries of another type or size."""
+        rate, shape = recipe.get("sampling_rate_hz"), tuple(map(int, recipe["sample_shape"]))
+        dtype = np.dtype(recipe.get("sample_dtype", "int16"))
+        if dtype.kind not in "iuf" or not all(0 < size <= _LONGEST for size in shape) or prod(shape) > _LARGEST:
+            raise ValueError(f"samples of {dtype} {shape}")
+        if rate is not None and not 0 < float(rate) < inf:
+            raise ValueError(f"a sampling rate of {rate} Hz")
         return cls(
             shape,
-            np.dtype(recipe.get("sample_dtype", "int16")).name,
+            dtype.name,
             tuple(map(str, recipe.get("lead_names", ()))),
             rate,
             dict(recipe.get("format_options") or {}),
@@ -118,6 +121,13 @@ class Format(ABC):
     def label_bytes(self, shard: Shard) -> Iterator[bytes]:
         """The bytes of each of :meth:`label_files`, of a shard that has ``labels``."""
         yield label_text(shard)
+
+    def decode_labels(self, files: Iterable[BinaryIO], shard: Shard) -> dict[str, np.ndarray]:
+        """The labels of a shard, float64 [count] by name, from its label files or, if it has none, its files.
+
+        {} where a format cannot tell. Raises ValueError if they are not what was written.
+        """
+        return {} if self.holds_labels else labels_of_text(next(iter(files)), shard, self.context.label_names)
 
     def shard_files(self, shard: Shard) -> list[str]:
         """The names of all that is written of a shard."""

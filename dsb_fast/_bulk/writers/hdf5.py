@@ -96,6 +96,15 @@ class Hdf5Format(Format):
         except (OSError, RuntimeError, KeyError, TypeError, OverflowError) as error:
             raise ValueError((str(error).splitlines() or [type(error).__name__])[0][:200]) from None
 
+    def decode_labels(self, files, shard):
+        import h5py
+
+        file = next(iter(files))
+        size = file.seek(0, os.SEEK_END)
+        with h5py.File(file, "r") as opened:
+            names = self.context.label_names
+            return {name: _dataset(opened, name, (shard.count,), "<f8", size)[:] for name in names}
+
 
 def _dataset(opened, name: str, shape: tuple[int, ...], dtype: str, size: int):
     """Dataset ``name`` of a file of ``size`` bytes. Raises ValueError unless it lies there in one piece, as written."""

@@ -9,6 +9,7 @@ from math import prod
 
 import numpy as np
 
+from ..._npy_file import read_header
 from .base import Format
 
 
@@ -49,8 +50,6 @@ class NpyFormat(Format):
             yield np.frombuffer(data, dtype).reshape(self.context.shape)
 
     def _check_header(self, file, shape: tuple[int, ...]) -> None:
-        if np.lib.format.read_magic(file) != (1, 0):
-            raise ValueError("is of another version of the format")
-        found = np.lib.format.read_array_header_1_0(file)
+        found = read_header(file)
         if found != (shape, False, np.dtype(self.context.dtype).newbyteorder("<")):
             raise ValueError(f"holds {found[2]} {list(found[0])}")

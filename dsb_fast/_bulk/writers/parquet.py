@@ -152,6 +152,13 @@ class ParquetFormat(Format):
         except (pa.ArrowException, OSError) as error:
             raise ValueError((str(error).splitlines() or [type(error).__name__])[0][:200]) from None
 
+    def decode_labels(self, files, shard):
+        import pyarrow.parquet as pq
+
+        names = list(self.context.label_names)
+        table = pq.ParquetFile(next(iter(files)), pre_buffer=False).read(names, use_threads=False)
+        return {name: table.column(name).to_numpy() for name in names}
+
     def _values(self, encoding: str) -> int:
         """How many a row has in a column of this encoding."""
         return math.prod(self.context.shape) if encoding == _DELTA else 1

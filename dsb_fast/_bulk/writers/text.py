@@ -7,7 +7,11 @@ from functools import cached_property
 import numpy as np
 
 from ... import _kernels
+from ..._errors import InputError
 from .base import SIGNAL, Format
+
+_LONGEST = len("-32768")
+_SLOWEST_HZ = 1e-6
 
 
 def time_column(length: int, sampling_rate_hz: float, separator: str) -> tuple[bytes, int]:
@@ -33,7 +37,7 @@ class AscFormat(Format):
 
     def decode(self, files, shard):
         for file in files:
-            yield _parse(file.read().split(), self.context.shape)
+            yield _parse(_read(file, self.context.shape, 0).split(), self.context.shape)
 
 
 class CsvFormat(Format):
@@ -43,6 +47,11 @@ class CsvFormat(Format):
     sparse = True
     kinds = (SIGNAL,)
     options = {"time_column": False}  # noqa: RUF012
+
+    def __init__(self, context):
+        super().__init__(context)
+        if context.options.get("time_column") and not (context.sampling_rate_hz or 0) >= _SLOWEST_HZ:
+            raise InputError(f"time_column: a sampling rate of {context.sampling_rate_hz} Hz gives no times to write")
 
     @cached_property
     def _times(self) -> tuple[bytes, int]:
@@ -62,14 +71,29 @@ class CsvFormat(Format):
         for file in files:
             if file.read(len(self._header)) != self._header:
                 raise ValueError("another header")
-            rows = file.read()
+            rows = _read(file, self.context.shape, self._times[1])
             if self._times[1]:
                 rows = b"\n".join(row.partition(b",")[2] for row in rows.split(b"\n"))
             yield _parse(rows.replace(b",", b" ").split(), self.context.shape)
+
+
+def _read(file, shape: tuple[int, ...], time_width: int) -> bytes:
+    """What is left of a file, if that is no longer than its numbers can be. Raises ValueError."""
+    leads, length = shape
+    most = length * ((_LONGEST + 1) * leads + time_width)
+    data = file.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"is longer than {leads * length} numbers")
+    return data
 
 
 def _parse(words: list[bytes], shape: tuple[int, ...]) -> np.ndarray:
     leads, length = shape
     if len(words) != leads * length:
         raise ValueError(f"holds {len(words)} numbers, {leads * length} were written")
-    return np.ascontiguousarray(np.array(words).astype(np.int16).reshape(length, leads).T)
+    try:
+        if max(map(len, words), default=0) <= _LONGEST:  # numpy gives every word the room of the longest
+            return np.ascontiguousarray(np.array(words).astype(np.int16).reshape(length, leads).T)
+    except OverflowError:
+        pass
+    raise ValueError("holds a number that is no int16")

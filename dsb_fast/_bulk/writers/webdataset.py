@@ -106,6 +106,15 @@ class WebdatasetFormat(Format):
         if file.read(_end(size) + 1) != bytes(_end(size)):
             raise ValueError("does not end where it should")
 
+    def decode_labels(self, files, shard):
+        file, rows = next(iter(files)), []
+        for index in shard.numbers:
+            about = json.loads(_read_member(file, f"{index}.json", 65536 + len(self._about(index))))
+            self._sample(file, index)
+            rows.append(about["labels"])
+        names = self.context.label_names
+        return {name: np.array([row[name] for row in rows], np.float64) for name in names}  # None is NaN
+
     def _sample(self, file, index: int) -> tuple[bytes, np.ndarray]:
         """The bytes of a sample's file and what they hold."""
         if self._png:

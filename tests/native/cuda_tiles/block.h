@@ -19,7 +19,7 @@ struct Dim3 {
   unsigned x = 1, y = 1, z = 1;
 };
 
-inline thread_local Dim3 threadIdx, blockIdx;
+inline thread_local Dim3 threadIdx, blockIdx, gridDim;
 
 class Barrier {
  public:
@@ -64,7 +64,7 @@ template <typename Kernel>
 void launch(const Dim3& grid, unsigned threads, const Kernel& kernel) {
   Block block(threads);
   const auto work = [&](unsigned id) {
-    threadIdx.x = id, current_block = &block;
+    threadIdx.x = id, gridDim = grid, current_block = &block;
     for (unsigned z = 0; z < grid.z; ++z)
       for (unsigned y = 0; y < grid.y; ++y)
         for (unsigned x = 0; x < grid.x; ++x) {

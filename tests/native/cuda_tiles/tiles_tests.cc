@@ -5,8 +5,10 @@
 #include <random>
 
 #include "block.h"
+#include "cuda/conv.cu"
 #include "cuda/conv_ffma.cuh"
 #include "cuda/conv_wmma.cuh"
+#include "filter_tests.h"
 
 using namespace dsb::cuda;
 using dsb::Activation;
@@ -136,5 +138,6 @@ int main(int argc, char** argv) {
   matrix<Half, 128>("float16, 128 columns");
   matrix<Half, 64>("float16, 64 columns");
   matrix<BFloat16, 64>("bfloat16, 64 columns");
+  failures += filter_failures();
   return failures ? 1 : 0;
 }
