@@ -11,7 +11,7 @@ import pytest
 
 import dsb_fast
 from dsb_fast import _files, ops
-from dsb_fast._bulk.places import stopped
+from dsb_fast._bulk.failures import in_words
 from dsb_fast._cli import main
 
 pytestmark = pytest.mark.variant_independent
@@ -130,8 +130,8 @@ def test_errors_name_the_file_and_not_its_temporary_name(tmp_path):
     with pytest.raises(FileNotFoundError) as refused:
         _files.write_atomically(path, b"")
     assert refused.value.filename == str(path)
-    denied = stopped("d", PermissionError(13, "Permission denied", "d/.dsb-tmp-dataset.json"))
-    assert str(denied) == "d: can't be written to (Permission denied); name a folder of your own"
+    denied = in_words(PermissionError(13, "Permission denied", "d/.dsb-tmp-dataset.json"), "d")
+    assert denied == "d: can't be written to (Permission denied); name a folder of your own"
 
 
 @pytest.mark.parametrize("closed", ["1", "2"])
@@ -141,8 +141,8 @@ def test_a_closed_stream_is_no_crash(tmp_path, closed):
     assert done.returncode == 0 and done.stderr == ""
 
 
-def test_names_are_printed_in_any_encoding(dataset, command):
+def test_names_are_printed_in_any_encoding(dataset, process):
     folder = dataset.rename(dataset.parent / "ü")
-    done = command("verify", folder, env={"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}, check=0)
+    done = process("verify", folder, env={"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}, check=0)
     assert "\\xfc" in done.stdout and done.stderr == ""
     folder.rename(dataset)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from importlib import import_module
 
@@ -64,7 +63,6 @@ def main(arguments: list[str] | None = None) -> int:
 
     streams.settle()
     arguments = sys.argv[1:] if arguments is None else arguments
-    _make_streams_usable()
     raise_on_sigterm()
     try:
         return _dispatch(arguments)
@@ -83,16 +81,6 @@ def main(arguments: list[str] | None = None) -> int:
     except Terminated:
         sys.stderr.write(f"dsb-fast: terminated{_goes_on(arguments)}\n")
         return 143
-
-
-def _make_streams_usable() -> None:
-    """A stream that was closed takes what is written and drops it; a file name is printed in any encoding."""
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if stream is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
-        elif getattr(stream, "errors", "") == "strict" and hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
 
 
 def _goes_on(arguments: list[str]) -> str:
