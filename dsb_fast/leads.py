@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from . import _kernels
@@ -34,7 +36,7 @@ def derive_12(signal_uv) -> np.ndarray:
         if not (whole == samples).all():
             raise InputError("derive_12: a value does not fit int16; these are no microvolts")
         samples = whole
-    flat = np.ascontiguousarray(samples).reshape(-1, *samples.shape[-2:])
+    flat = np.ascontiguousarray(samples).reshape(math.prod(samples.shape[:-2]), *samples.shape[-2:])
     out = np.empty((len(flat), len(LEADS_12), flat.shape[2]), np.int16)
     if not _kernels.derive_12(flat, out):
         raise InputError("derive_12: a derived lead does not fit int16; leads I and II are too large to be microvolts")

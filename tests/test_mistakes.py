@@ -125,6 +125,12 @@ def test_labels_and_filters_of_wrong_types():
         ops.upfirdn2d(np.zeros((1, 1, 4, 4), np.float32), [1, 2, 1])
 
 
+@pytest.mark.parametrize("shape", [(0, 8, 5), (2, 8, 0), (8, 0), (0, 3, 8, 0)])
+def test_leads_of_no_samples(shape):
+    found = dsb_fast.leads.derive_12(np.zeros(shape, np.int16))
+    assert found.shape == (*shape[:-2], 12, shape[-1]) and found.dtype == np.int16
+
+
 def test_errors_name_the_file_and_not_its_temporary_name(tmp_path):
     path = tmp_path / "none/x"
     with pytest.raises(FileNotFoundError) as refused:
