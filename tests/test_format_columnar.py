@@ -388,6 +388,6 @@ def test_missing_package_is_named_with_the_extra_that_brings_it(generator, tmp_p
 
 def test_packages_are_not_imported_before_they_are_needed(tmp_path):
     lines = "import sys; from dsb_fast._bulk.writers import names; names(); "
-    lines += "print({'pyarrow', 'h5py', 'datasets', 'pandas'} & set(sys.modules))"
+    lines += "print({'pyarrow', 'h5py', 'datasets', 'pandas', 'pydicom', 'edfio', 'zarr'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", lines], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()", done.stderr

@@ -238,10 +238,3 @@ def test_missing_package_is_named_with_the_extra_that_brings_it(generator, tmp_p
         make(generator, tmp_path / "d", format=format)
     assert str(caught.value) == f"format {format} needs {PACKAGES[format]}; pip install 'dsb-fast[formats]'"
     assert not (tmp_path / "d").exists()
-
-
-def test_packages_are_not_imported_before_they_are_needed(tmp_path):
-    lines = "import sys; from dsb_fast._bulk.writers import names; names(); "
-    lines += "print({'pydicom', 'edfio', 'zarr'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", lines], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()", done.stderr

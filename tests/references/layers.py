@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import torch
 
 
 def _double(x):
@@ -51,7 +52,7 @@ def instance_norm(x, g, b, eps):
 
 def conv1x1(x, weight):
     """A weighted sum of planes."""
-    return np.einsum("oi,nihw->nohw", _double(weight), _double(x))
+    return np.einsum("oi,nihw->nohw", _double(weight), _double(x), optimize=True)
 
 
 def depthwise_conv2d(x, weight, padding):
@@ -77,8 +78,8 @@ def linear_attention(q, k, v, heads, q_scale, k_scale, out_scale):
     d, e = channels // heads, v.shape[1] // heads
     out = np.zeros((n, heads * e, h * w))
     for sample in range(n):
+        of = {name: _double(t[sample]).reshape(-1, h * w) for name, t in (("q", q), ("k", k), ("v", v))}
         for head in range(heads):
-            of = {name: _double(t[sample]).reshape(-1, h * w) for name, t in (("q", q), ("k", k), ("v", v))}
             query, key = of["q"][head * d : (head + 1) * d], of["k"][head * d : (head + 1) * d]
             value = of["v"][head * e : (head + 1) * e]
             context = _softmax(key * k_scale, 1) @ value.T
@@ -114,6 +115,6 @@ def normalize_latent(z, kind):
 
 
 def gelu(x):
-    """x times the normal distribution's share below x, by the library's erfc."""
+    """x times the normal distribution's share below x, by torch's erfc."""
     x = _double(x)
-    return x * 0.5 * np.array([math.erfc(-v / math.sqrt(2)) for v in x.ravel()]).reshape(x.shape)
+    return x * 0.5 * torch.special.erfc(torch.from_numpy(-x / math.sqrt(2))).numpy()
