@@ -110,6 +110,11 @@ def _branch(model) -> None:
     model.graph.node.append(helper.make_node("If", ["c"], ["d"], then_branch=branch, else_branch=branch))
 
 
+def _many_nodes(model) -> None:
+    for k in range(10_000):
+        model.graph.node.add(op_type="Tanh", input=["noise"], output=[str(k)])
+
+
 def _function(model) -> None:
     model.functions.append(helper.make_function("d", "f", ["x"], ["y"], [], [helper.make_opsetid("", 17)]))
 
@@ -117,7 +122,7 @@ def _function(model) -> None:
 @pytest.mark.parametrize(
     ("change", "word"),
     [(_external, "another file"), (_constant, "graph or a tensor"), (_branch, "graph or a tensor"),
-     (_function, "functions")],
+     (_function, "functions"), (_many_nodes, "too many nodes")],
 )  # fmt: skip
 def test_what_dsb_fast_never_exports(tmp_path, change, word):
     _refused(_with(change), tmp_path, FILE, word)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 import shutil
 import subprocess
@@ -57,3 +58,21 @@ def test_headers_can_be_named_again_and_the_static_library_waits_for_its_parts(t
     if not waits and "dsb_fast_static" not in rules:
         pytest.skip("objcopy is not here, without which there is no libdsb_fast.a")
     assert {"dsb_core", "dsb_capi_objects", "dsb_ort_operators"} <= waits
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="kernel variants are of x86-64 here")
+def test_a_variant_has_its_own_instructions_whatever_cxxflags_say(tmp_path):
+    done = _configure(
+        tmp_path / "build", "-DCMAKE_CXX_FLAGS=-march=native -mtune=native -ffast-math -ffp-contract=fast"
+    )
+    assert done.returncode == 0, done.stderr
+    files = sorted((tmp_path / "build/CMakeFiles").glob("dsb_kernels_*.dir/flags.make"))
+    assert len(files) > 1
+    for file in files:
+        flags = re.search("^CXX_FLAGS = (.*)$", file.read_text(), flags=re.M)[1].split()
+        for asked, ours in (
+            ("-march=native", "-march=x86-64"),
+            ("-ffast-math", "-fno-fast-math"),
+            ("-ffp-contract=fast", "-ffp-contract=off"),
+        ):
+            assert flags.index(asked) < flags.index(ours), file

@@ -21,6 +21,7 @@ namespace capi {
 namespace {
 
 constexpr off_t kMaxBytes = off_t{1} << 31;   // what a protobuf message may have
+constexpr size_t kMaxNodes = 10'000;          // as export/onnx_file.py has it
 constexpr size_t kMaxCard = size_t{1} << 20;  // of text, which takes many times as much once it is parsed
 
 // Numbers of fields in onnx.proto.
@@ -161,6 +162,7 @@ class Walk {
   void graph(std::string_view message) {
     each(message, [&](const Field& field) {
       if (field.number == kGraphNode) node(field.bytes);
+      if (nodes.size() > kMaxNodes) problem = "it has too many nodes, more than dsb_fast ever exports";
       if (field.number == kGraphInitializer) tensor(field.bytes);
       if (field.number == kGraphSparse) problem = "it has sparse weights, which dsb_fast never exports";
     });
