@@ -1,45 +1,34 @@
 #include "core/stages.h"
 
 #include <atomic>
+#include <exception>
 #include <memory>
-#include <thread>
+#include <mutex>
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
+#include "core/float_environment.h"
+#include "core/helpers.h"
 
 namespace dsb {
 namespace {
-
-constexpr int kSpins = 1000;  // some 20 microseconds: stages are about as long, and waking a thread takes longer
-
-void pause() {
-#if defined(__x86_64__)
-  _mm_pause();
-#endif
-}
 
 class Run {
  public:
   explicit Run(const std::vector<Stage>& stages) : stages_(stages), counts_(new Counts[stages.size()]) {}
 
   // All stages: tasks until none is left, then the wait for those that others have taken.
-  void work(unsigned member) {
+  void work(unsigned member) noexcept {
+    const FloatEnvironment environment;
     for (size_t s = 0; s < stages_.size(); ++s) {
       const Stage& stage = stages_[s];
       Counts& counts = counts_[s];
-      for (uint64_t task; (task = counts.taken.fetch_add(1)) < stage.tasks;) {
-        const Done done{counts.done};
-        if (failed_.load()) continue;
-        try {
-          stage.body(task, member);
-        } catch (...) {
-          failed_.store(true);
-          throw;
-        }
-      }
-      wait(counts.done, stage.tasks);
+      for (uint64_t task; (task = counts.taken.fetch_add(1)) < stage.tasks; counts.done.fetch_add(1))
+        if (!failed_.load()) one(stage, task, member);
+      wait_awake([&] { return counts.done.load() == stage.tasks; });
     }
+  }
+
+  void rethrow() const {
+    if (error_) std::rethrow_exception(error_);
   }
 
  private:
@@ -47,32 +36,34 @@ class Run {
     std::atomic<uint64_t> taken{0};
     alignas(64) std::atomic<uint64_t> done{0};
   };
-  struct Done {
-    std::atomic<uint64_t>& count;
-    ~Done() { count.fetch_add(1); }
-  };
 
-  static void wait(const std::atomic<uint64_t>& done, uint64_t tasks) {
-    for (int spins = 0; done.load() < tasks; ++spins) spins < kSpins ? pause() : std::this_thread::yield();
+  void one(const Stage& stage, uint64_t task, unsigned member) {
+    try {
+      stage.body(task, member);
+    } catch (...) {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (!error_) error_ = std::current_exception();
+      failed_.store(true);
+    }
   }
 
   const std::vector<Stage>& stages_;
   const std::unique_ptr<Counts[]> counts_;
   std::atomic<bool> failed_{false};
+  std::mutex mutex_;
+  std::exception_ptr error_;
 };
 
 }  // namespace
 
 void run_stages(const std::vector<Stage>& stages, const Threads& threads) {
-  if (threads.count() == 1) {
-    parallel_for(1, threads, [&](uint64_t) {
-      for (const Stage& stage : stages)
-        for (uint64_t task = 0; task < stage.tasks; ++task) stage.body(task, 0);
-    });
-    return;
-  }
   Run run(stages);
-  parallel_for(threads.count(), threads, [&](uint64_t member) { run.work(static_cast<unsigned>(member)); });
+  const auto work = [&](unsigned member) { run.work(member); };
+  if (threads.count() == 1 || threads.host())
+    parallel_for(threads.count(), threads, [&](uint64_t member) { work(static_cast<unsigned>(member)); });
+  else
+    with_helpers(threads.count() - 1, work);
+  run.rethrow();
 }
 
 }  // namespace dsb

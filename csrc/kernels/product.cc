@@ -105,7 +105,6 @@ constexpr int kVectors = static_cast<int>(kChannelBlock / kWidth);  // of a bloc
 constexpr int kBlocksInRegisters = kVectors == 1 ? 16 : kVectors == 2 ? 6 : 1;
 constexpr int kMostTiles = kBlocksInRegisters < 12 ? kBlocksInRegisters : 12;
 constexpr int kMostSeries = kBlocksInRegisters < 8 ? kBlocksInRegisters : 8;
-constexpr int64_t kSeriesAhead = 32 * kChannelBlock;
 
 // All rows of S blocks at T tiles, rows side by side.
 template <int S, int T>
@@ -119,13 +118,15 @@ inline void block_channels(const Product& p, const float* v, const float* weight
       for (int t = 0; t < T; ++t) sum[s][b][t] = set_f32(0.0f);
     }
   }
+  // Elements of several series take as much longer.
+  constexpr int64_t ahead = S == 1 ? kAhead : kAhead / 4;
   const int64_t step = p.tile_step, v_series = p.v_series, weight_series = p.weight_series;
   for_each_k(p, v, weight, [&](const float* from, const float* w) {
 #pragma GCC unroll 8
     for (int s = 0; s < S; ++s) {
       const float* at = w + s * weight_series;
       const float* in = from + s * v_series;
-      __builtin_prefetch(at + kSeriesAhead);
+      __builtin_prefetch(at + ahead);
       F32 rows[kVectors];
 #pragma GCC unroll 16
       for (int b = 0; b < kVectors; ++b) rows[b] = load_f32(at + b * kWidth);

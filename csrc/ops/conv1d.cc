@@ -9,10 +9,11 @@
 namespace dsb {
 namespace {
 
-constexpr int64_t kChunkBytes = 256 << 10;  // direct: input that stays in the second-level cache over all channels
-constexpr int64_t kManyWeights = 1 << 16;   // so many are read by one thread each rather than by all
-constexpr int64_t kPartsPerThread = 2;      // so that one that comes late holds up nobody
-constexpr int64_t kLeastTiles = 4;          // of a part: an up-sampling layer makes one tile twice where two parts meet
+constexpr int64_t kChunkBytes = 256 << 10;    // direct: input that stays in the second-level cache over all channels
+constexpr int64_t kManyWeights = 1 << 16;     // so many are read by one thread each rather than by all,
+constexpr int64_t kWeightsPerPart = 1 << 18;  // and so many of them are worth a part
+constexpr int64_t kPartsPerThread = 2;        // so that one that comes late holds up nobody
+constexpr int64_t kLeastTiles = 4;  // of a part: an up-sampling layer makes one tile twice where two parts meet
 
 }  // namespace
 
@@ -213,19 +214,31 @@ int64_t Conv1dLayer::halo(int64_t length) const {
   return most;
 }
 
-void to_view(const float* x, int64_t count, const ChannelView& out) {
-  if (out.layout == Layout::channels) {
-    int64_t c = 0;
+void interleave(const float* rows, int64_t row, int64_t first, int64_t positions, const ChannelView& out) {
+  float* to = out.first + first * out.step;
+  for (int64_t t = 0; t < positions; ++t, to += out.step) {
+    const float* from = rows + t;
     for (const Run& run : out.runs)
-      for (int64_t k = 0; k < run.count; ++k, ++c)
-        for (int64_t t = 0; t < out.length; ++t) out.first[t * out.step + run.offset + k] = x[c * out.length + t];
-    return;
+      for (int64_t k = 0; k < run.count; ++k, from += row) to[run.offset + k] = *from;
   }
+}
+
+void deinterleave(const ChannelView& in, int64_t first, int64_t positions, float* rows, int64_t row) {
+  const float* from = in.first + first * in.step;
+  for (int64_t t = 0; t < positions; ++t, from += in.step) {
+    float* to = rows + t;
+    for (const Run& run : in.runs)
+      for (int64_t k = 0; k < run.count; ++k, to += row) *to = from[run.offset + k];
+  }
+}
+
+void to_view(const float* x, int64_t count, int64_t first, int64_t positions, const ChannelView& out) {
+  if (out.layout == Layout::channels) return interleave(x + first, out.length, first, positions, out);
   constexpr int64_t piece = 64;  // positions whose lines stay in the first-level cache
-  const int64_t width = lanes();
+  const int64_t width = lanes(), last = first + positions;
   for (int64_t c = 0; c < out.units; ++c)
-    for (int64_t begin = 0; begin < out.length; begin += piece) {
-      const int64_t end = std::min(begin + piece, out.length);
+    for (int64_t begin = first; begin < last; begin += piece) {
+      const int64_t end = std::min(begin + piece, last);
       for (int64_t lane = 0; lane < width; ++lane) {
         float* to = out.first + c * out.unit + lane;
         const float* from = x + (lane * out.units + c) * out.length;
@@ -234,19 +247,13 @@ void to_view(const float* x, int64_t count, const ChannelView& out) {
     }
 }
 
-void from_view(const ChannelView& in, int64_t count, float* x) {
-  if (in.layout == Layout::channels) {
-    int64_t c = 0;
-    for (const Run& run : in.runs)
-      for (int64_t k = 0; k < run.count; ++k, ++c)
-        for (int64_t t = 0; t < in.length; ++t) x[c * in.length + t] = in.first[t * in.step + run.offset + k];
-    return;
-  }
+void from_view(const ChannelView& in, int64_t count, int64_t first, int64_t positions, float* x) {
+  if (in.layout == Layout::channels) return deinterleave(in, first, positions, x + first, in.length);
   constexpr int64_t piece = 64;
-  const int64_t width = lanes();
+  const int64_t width = lanes(), last = first + positions;
   for (int64_t c = 0; c < in.units; ++c)
-    for (int64_t begin = 0; begin < in.length; begin += piece) {
-      const int64_t end = std::min(begin + piece, in.length);
+    for (int64_t begin = first; begin < last; begin += piece) {
+      const int64_t end = std::min(begin + piece, last);
       for (int64_t lane = 0; lane < count; ++lane) {
         const float* from = in.first + c * in.unit + lane;
         float* to = x + (lane * in.units + c) * in.length;

@@ -140,8 +140,14 @@ class Conv1dLayer {
   std::vector<float> bias_lanes_;  // [channel][lane]
 };
 
-// [count][channels][length] to and from lanes, lanes from `count` on being zero; or one sample to and from channels.
-void to_view(const float* x, int64_t count, const ChannelView& out);
-void from_view(const ChannelView& in, int64_t count, float* x);
+// Positions [first, first + positions) of [count][channels][length] to and from lanes, lanes from `count` on being
+// zero; or of one sample to and from channels.
+void to_view(const float* x, int64_t count, int64_t first, int64_t positions, const ChannelView& out);
+void from_view(const ChannelView& in, int64_t count, int64_t first, int64_t positions, float* x);
+inline void to_view(const float* x, int64_t count, const ChannelView& out) { to_view(x, count, 0, out.length, out); }
+inline void from_view(const ChannelView& in, int64_t count, float* x) { from_view(in, count, 0, in.length, x); }
+// The same of rows of a channel's positions from `first` on, `row` apart, and layout channels.
+void interleave(const float* rows, int64_t row, int64_t first, int64_t positions, const ChannelView& out);
+void deinterleave(const ChannelView& in, int64_t first, int64_t positions, float* rows, int64_t row);
 
 }  // namespace dsb

@@ -15,6 +15,11 @@ constexpr int64_t kApart = 16;
 // Units that a block of `rows` output channels makes.
 int64_t units_of(Layout layout, int64_t rows) { return layout == Layout::lanes ? rows : kChannelBlock / lanes(); }
 
+// Never back: what is added later would be set to zero each time.
+void grow(LargeVector& memory, int64_t floats) {
+  if (static_cast<int64_t>(memory.size()) < floats) memory.resize(static_cast<size_t>(floats));
+}
+
 }  // namespace
 
 // How a Toom-Cook layer cuts its input. Low-rate position c reads input points first + c * stride and on.
@@ -69,10 +74,10 @@ void Conv1dLayer::run_toom(const std::vector<Slot>& slots, const Part& part, Scr
   const int64_t tile_bytes = (t.points * tile_floats + units * sums_of_tile) * static_cast<int64_t>(sizeof(float));
   int64_t panel = std::min(all, std::max<int64_t>(4, kPanelBytes / tile_bytes / 4 * 4));
   panel = ceil_divide(all, ceil_divide(all, panel));
-  scratch.points.resize(static_cast<size_t>(t.points * (panel * tile_floats + kApart)));
-  scratch.sums.resize(static_cast<size_t>(units * panel * sums_of_tile));
+  grow(scratch.points, t.points * (panel * tile_floats + kApart));
+  grow(scratch.sums, units * panel * sums_of_tile);
   const int64_t carry_unit = (filters - 1) * width;
-  scratch.carry.resize(static_cast<size_t>(padded(spec_.out_channels) * carry_unit + width));
+  grow(scratch.carry, padded(spec_.out_channels) * carry_unit + width);
 
   const auto first_output = [&](int64_t tile) {
     return filters == 1 ? tile * t.outputs : (t.first + tile * t.outputs) * filters + spec_.padding;

@@ -16,11 +16,27 @@ constexpr int kLayers = Pulse2PulseNetwork::kLayers;
 
 // Groups that a thread takes through the middle layers together: their weights are then read from memory once.
 constexpr int64_t kGroupsTogether = 4;
-// Samples that are cheaper with their channels side by side than as a group with idle lanes: for one thread, and for
-// each more that takes part.
-constexpr int64_t kFewSamples = 4, kFewMore = 4;
+// Samples that are cheaper with their channels side by side than as a group with idle lanes: 10 of 16, 5 of 8.
+constexpr int64_t few_samples(int64_t lanes) { return lanes * 5 / 8; }
+// Pieces of the time axis in which several threads make noise and microvolts: whole blocks of Philox in any length.
+constexpr uint64_t kPieces = 5;
 // Threads that are worth having in one group.
 constexpr unsigned kMostTogether = 8;
+
+// Positions [first, first + count) of all channels of a view.
+struct Piece {
+  const ChannelView& view;
+  int64_t first, count;
+};
+
+// Calls work(first, count, rows) for stretches of a piece; rows: memory for kStretch floats a channel.
+constexpr int64_t kStretch = 256;
+template <typename Work>
+void for_each_stretch(const Piece& piece, int64_t channels, Work work) {
+  std::vector<float> rows(static_cast<size_t>(channels * kStretch));
+  const int64_t end = piece.first + piece.count;
+  for (int64_t at = piece.first; at < end; at += kStretch) work(at, std::min(kStretch, end - at), rows.data());
+}
 
 }  // namespace
 
@@ -34,10 +50,8 @@ struct Pulse2PulseNetwork::Bundle {
 };
 
 std::vector<Pulse2PulseNetwork::Bundle> Pulse2PulseNetwork::bundles(int64_t count, unsigned threads) {
-  const int64_t width = static_cast<int64_t>(kernels().lanes), rest = count % width, others = threads - 1;
-  const int64_t most = std::min(kFewSamples + others * kFewMore, width - 1);
-  const bool few = rest <= most || width == 1;  // width 1: vectors run over channels only
-  const int64_t by_lanes = width == 1 ? 0 : few ? count - rest : count;
+  const int64_t width = static_cast<int64_t>(kernels().lanes), rest = count % width;
+  const int64_t by_lanes = rest <= few_samples(width) ? count - rest : count;
   std::vector<Bundle> all;
   // A group for each thread as often as that goes; then those that would leave at least half of the threads idle.
   const auto split = [&](Layout layout, int64_t first, int64_t end, int64_t group) {
@@ -52,11 +66,12 @@ std::vector<Pulse2PulseNetwork::Bundle> Pulse2PulseNetwork::bundles(int64_t coun
     for (int64_t at = middle; at < end; at += kGroupsTogether * group)
       all.push_back({layout, at, std::min(kGroupsTogether * group, end - at), group, true});
   };
+  if (width == 1) {  // vectors run over channels only
+    split(Layout::channels, 0, count, 1);
+    return all;
+  }
   split(Layout::lanes, 0, by_lanes, width);
-  if (threads > 1 && width > 1 && by_lanes < count)
-    all.push_back({Layout::channels, by_lanes, count - by_lanes, 1, true});
-  else
-    split(Layout::channels, by_lanes, count, 1);
+  if (by_lanes < count) all.push_back({Layout::channels, by_lanes, count - by_lanes, 1, threads > 1});
   return all;
 }
 
@@ -125,16 +140,24 @@ void Pulse2PulseNetwork::run_bundle(const Bundle& bundle, int64_t length, const 
   const auto samples = [&](size_t g) {
     return std::min(bundle.group, bundle.count - static_cast<int64_t>(g) * bundle.group);
   };
+  const uint64_t pieces = threads.count() == 1 ? 1 : kPieces;
+  const auto piece_of = [&](const ChannelView& view, uint64_t piece) {
+    const int64_t size = length / static_cast<int64_t>(pieces);
+    return Piece{view, size * static_cast<int64_t>(piece), size};
+  };
   const auto first = [&](size_t g) { return bundle.first + static_cast<int64_t>(g) * bundle.group; };
   for (size_t g = 0; g < groups; ++g) {
-    stages.push_back({1, [&, g](uint64_t, unsigned) { fill(first(g), samples(g), *space->slot(0, g).in); }});
+    stages.push_back({pieces, [&, g](uint64_t piece, unsigned) {
+                        fill(first(g), samples(g), piece_of(*space->slot(0, g).in, piece));
+                      }});
     for (int k = 0; k < kMiddleBegin; ++k) layer(k, {space->slot(k, g)});
   }
   for (int k = kMiddleBegin; k < kMiddleEnd; ++k) layer(k, space->slots(k, groups));
   for (size_t g = 0; g < groups; ++g) {
     for (int k = kMiddleEnd; k < kLayers; ++k) layer(k, {space->slot(k, g)});
-    stages.push_back(
-        {1, [&, g](uint64_t, unsigned) { empty(first(g), samples(g), *space->slot(kLayers - 1, g).out); }});
+    stages.push_back({pieces, [&, g](uint64_t piece, unsigned) {
+                        empty(first(g), samples(g), piece_of(*space->slot(kLayers - 1, g).out, piece));
+                      }});
   }
   run_stages(stages, threads);
   give_back(std::move(space));
@@ -154,41 +177,52 @@ void Pulse2PulseNetwork::run_all(int64_t count, int64_t length, const Threads& t
 void Pulse2PulseNetwork::run(const float* noise, int64_t count, int64_t length, const Threads& threads,
                              float* signal) const {
   const int64_t values = leads() * length;
-  run_all(
-      count, length, threads,
-      [&](int64_t first, int64_t samples, const ChannelView& in) { to_view(noise + first * values, samples, in); },
-      [&](int64_t first, int64_t samples, const ChannelView& out) {
-        from_view(out, samples, signal + first * values);
-      });
+  const auto fill = [&](int64_t first, int64_t samples, const Piece& piece) {
+    to_view(noise + first * values, samples, piece.first, piece.count, piece.view);
+  };
+  const auto empty = [&](int64_t first, int64_t samples, const Piece& piece) {
+    from_view(piece.view, samples, piece.first, piece.count, signal + first * values);
+  };
+  run_all(count, length, threads, fill, empty);
 }
 
 void Pulse2PulseNetwork::sample(uint64_t seed, uint64_t start, int64_t count, int64_t length, float scale,
                                 const Threads& threads, int16_t* out) const {
   const Kernels& k = kernels();
   const int64_t values = leads() * length;
-  const auto fill = [&](int64_t first, int64_t, const ChannelView& in) {
-    PhiloxRange range = {seed, start + static_cast<uint64_t>(first), 0, 0, static_cast<uint64_t>(length)};
+  const auto fill = [&](int64_t first, int64_t, const Piece& piece) {
+    const ChannelView& in = piece.view;
+    const auto range = [&](int64_t c, int64_t at, int64_t count) {
+      const uint32_t block = static_cast<uint32_t>((c * length + at) / 4);
+      return PhiloxRange{seed, start + static_cast<uint64_t>(first), 0, block, static_cast<uint64_t>(count)};
+    };
     if (in.layout == Layout::lanes) {
-      for (int64_t c = 0; c < in.units; ++c, range.first_block += static_cast<uint32_t>(length / 4))
-        k.philox_uniform_lanes(range, -1.0f, 2.0f, in.first + c * in.unit);
-    } else {
-      std::vector<float> noise(static_cast<size_t>(values));
-      range.elements = static_cast<uint64_t>(values);
-      k.philox_uniform(range, -1.0f, 2.0f, noise.data());
-      to_view(noise.data(), 1, in);
+      float* to = in.first + piece.first * in.step;
+      for (int64_t c = 0; c < in.units; ++c)
+        k.philox_uniform_lanes(range(c, piece.first, piece.count), -1.0f, 2.0f, to + c * in.unit);
+      return;
     }
+    for_each_stretch(piece, leads(), [&](int64_t at, int64_t count, float* rows) {
+      for (int64_t c = 0; c < leads(); ++c) k.philox_uniform(range(c, at, count), -1.0f, 2.0f, rows + c * kStretch);
+      interleave(rows, kStretch, at, count, in);
+    });
   };
   std::atomic<bool> numbers{true};
-  const auto empty = [&](int64_t first, int64_t samples, const ChannelView& signal) {
+  const auto empty = [&](int64_t first, int64_t samples, const Piece& piece) {
+    const ChannelView& signal = piece.view;
     int16_t* to = out + first * values;
     bool good = true;
     if (signal.layout == Layout::lanes) {
+      const float* from = signal.first + piece.first * signal.step;
       for (int64_t c = 0; c < signal.units; ++c)
-        good &= k.microvolt_lanes(signal.first + c * signal.unit, length, scale, samples, values, to + c * length);
+        good &= k.microvolt_lanes(from + c * signal.unit, piece.count, scale, samples, values,
+                                  to + c * length + piece.first);
     } else {
-      std::vector<float> one(static_cast<size_t>(values));
-      from_view(signal, 1, one.data());
-      good = k.microvolt(one.data(), one.size(), scale, to);
+      for_each_stretch(piece, leads(), [&](int64_t at, int64_t count, float* rows) {
+        deinterleave(signal, at, count, rows, kStretch);
+        for (int64_t c = 0; c < leads(); ++c)
+          good &= k.microvolt(rows + c * kStretch, static_cast<size_t>(count), scale, to + c * length + at);
+      });
     }
     if (!good) numbers = false;
   };

@@ -45,7 +45,7 @@ class Pulse2PulseNetwork {
   static std::vector<Bundle> bundles(int64_t count, unsigned threads);
   std::unique_ptr<Workspace> take(Layout layout, int64_t length) const;
   void give_back(std::unique_ptr<Workspace> space) const;
-  // fill(first sample, samples, view of the noise) and empty(first sample, samples, view of the signal), group by
+  // fill(first sample, samples, piece of the noise) and empty(first sample, samples, piece of the signal), group by
   // group.
   template <typename Fill, typename Empty>
   void run_bundle(const Bundle& bundle, int64_t length, const Threads& threads, Fill fill, Empty empty) const;
