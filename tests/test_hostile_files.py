@@ -260,7 +260,7 @@ def test_a_sampling_rate_that_is_none_is_refused(rate, tmp_path, capsys):
     (tmp_path / "x.csv").write_text("I,II\n1,2\n")
     for command in (["convert", "-o", str(tmp_path / "o")], ["plot", "-o", str(tmp_path / "x.png")]):
         assert main([*command, str(tmp_path / "x.csv"), f"--sampling-rate={rate}"]) == 2
-        assert capsys.readouterr().err.startswith("dsb-fast: --sampling-rate: ")
+        assert capsys.readouterr().err.startswith("dsb-fast: sampling rate: ")
     if rate != "0":  # which is none
         (tmp_path / "x.hea").write_text(f"x 1 {rate} 1\nx.dat 16 200(0)/mV 16 0 0 0 0 I\n")
         (tmp_path / "x.dat").write_bytes(bytes(2))
