@@ -5,6 +5,9 @@ Statistics over many samples: tests/test_ecg_model.py.
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from dsb_fast.export import pulse2pulse, reference, torch_file
