@@ -116,7 +116,7 @@ class Generator:
         out = _memory.empty(shape, self.model.dtype, "stream gives them batch after batch")
         done = 0
         for batch in self.batches(seed, start, count, chosen):
-            if len(batch) == count and batch.flags.owndata:  # made by one call: touching as much memory again takes time
+            if len(batch) == count and batch.flags.owndata:  # of one call: a copy would take time
                 return batch
             out[done : done + len(batch)] = batch
             done += len(batch)
