@@ -105,12 +105,14 @@ def _file(path: str) -> str:
 
 
 def _read(path: str) -> dict:
-    if os.path.isfile(path) and not path.endswith(".json"):
-        raise DatasetError(f"{path}: no manifest; name a dataset.json, or the folder of a dataset")
     try:
         return read_manifest_file(_file(path))
     except (FileNotFoundError, NotADirectoryError):
         raise DatasetError(f"{path}: not there; name a dataset.json, or the folder of a dataset") from None
+    except DatasetError:
+        if is_url(path) or not os.path.isfile(path) or path.endswith(".json"):
+            raise
+        raise DatasetError(f"{path}: no manifest; name a dataset.json, or the folder of a dataset") from None
 
 
 def _compare(path: str, manifest: dict, made: dict, same: bool) -> Regenerated:
