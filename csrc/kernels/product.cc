@@ -1,6 +1,7 @@
 // Sums of products for the one-dimensional layers, in both layouts: the same products in the same order, so the same
 // bits.
 #include "kernels/declarations.h"
+#include "kernels/tile_cases.h"
 #include DSB_SIMD_HEADER
 
 namespace dsb {
@@ -157,23 +158,12 @@ inline void series_channels(const Product& p, const float* v, const float* weigh
     const float* from = v + tile * p.tile_step;
     float* to = out + tile * p.out_tile;
     switch (here) {
-#define DSB_TILES(T)                                                               \
+#define DSB_CASE(T)                                                                \
   case T:                                                                          \
     block_channels<S, (S * T <= kBlocksInRegisters ? T : 1)>(p, from, weight, to); \
     break;
-      DSB_TILES(1)
-      DSB_TILES(2)
-      DSB_TILES(3)
-      DSB_TILES(4)
-      DSB_TILES(5)
-      DSB_TILES(6)
-      DSB_TILES(7)
-      DSB_TILES(8)
-      DSB_TILES(9)
-      DSB_TILES(10)
-      DSB_TILES(11)
-      DSB_TILES(12)
-#undef DSB_TILES
+      DSB_TILE_CASES(DSB_CASE)
+#undef DSB_CASE
     }
     tile += here;
   }

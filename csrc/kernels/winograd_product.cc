@@ -1,6 +1,7 @@
 // Sums of products of the Winograd convolutions, vectors over output channels; in bfloat16 of pairs of input channels.
 #include "kernels/declarations.h"
 #include "kernels/terms.h"
+#include "kernels/tile_cases.h"
 #include DSB_SIMD_HEADER
 
 namespace dsb {
@@ -62,23 +63,12 @@ void tiles(const WinogradProduct& p, const Value* v, const Weight* weight, float
     const Value* from = v + tile * kChannelBlock;
     float* to = out + tile * p.out_tile;
     switch (here) {
-#define DSB_TILES(T)                                    \
+#define DSB_CASE(T)                                     \
   case T:                                               \
     block<B, (T <= most ? T : 1)>(p, from, weight, to); \
     break;
-      DSB_TILES(1)
-      DSB_TILES(2)
-      DSB_TILES(3)
-      DSB_TILES(4)
-      DSB_TILES(5)
-      DSB_TILES(6)
-      DSB_TILES(7)
-      DSB_TILES(8)
-      DSB_TILES(9)
-      DSB_TILES(10)
-      DSB_TILES(11)
-      DSB_TILES(12)
-#undef DSB_TILES
+      DSB_TILE_CASES(DSB_CASE)
+#undef DSB_CASE
     }
     tile += here;
   }
